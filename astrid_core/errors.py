@@ -1,0 +1,124 @@
+"""The one hierarchy of errors.
+
+An error names what it happened to, carries its numbers in ``details`` (they end in run
+rows and materialization metadata) and says what to do about it in ``remedy``.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class AstridError(Exception):
+    """Root of every error AstrID raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What happened and to what: name the observation, file or partition.
+    remedy
+        What the reader can do about it, as a full sentence.
+    **details
+        The numbers behind the message (``n_stars=4, n_required=8``).
+    """
+
+    transient: ClassVar[bool] = False
+    """Whether trying the same thing again later may succeed."""
+
+    def __init__(self, message: str, *, remedy: str = "", **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.details: Mapping[str, object] = details
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name}={value}" for name, value in self.details.items())
+        parts = [self.message, f"[{numbers}]" if numbers else "", self.remedy]
+        return " ".join(part for part in parts if part)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions with keyword-only arguments do not survive a process pool otherwise.
+        return (_rebuild, (type(self), self.message, self.remedy, dict(self.details)))
+
+
+def _rebuild(
+    kind: type[AstridError], message: str, remedy: str, details: dict[str, object]
+) -> AstridError:
+    return kind(message, remedy=remedy, **details)
+
+
+class ConfigurationError(AstridError):
+    """A setting or ``surveys.yaml`` entry is missing, unknown or out of range."""
+
+
+class BadFitsError(AstridError):
+    """A file is not readable FITS: truncated, wrong checksum, broken header."""
+
+
+class NotAnImageError(BadFitsError):
+    """A FITS file is intact but holds no sky image (table, mask, empty, all NaN)."""
+
+
+class FrameTooLargeError(BadFitsError):
+    """Header dimensions or decompressed size exceed ``max_frame_mpix``."""
+
+
+class WrongSurveyError(AstridError):
+    """A frame or partition was handed to a survey it does not belong to."""
+
+
+class SurveyUnavailableError(AstridError):
+    """A survey's source (archive, folder) cannot be reached."""
+
+    transient = True
+
+
+class CalibrationError(AstridError):
+    """Calibration frames and the science frame do not fit together."""
+
+
+class NoWcsError(AstridError):
+    """A sky position was asked of a frame that has no trustworthy WCS."""
+
+
+class TooFewStarsError(AstridError):
+    """A measurement needs more stars than the frame offers."""
+
+
+class RegistrationError(AstridError):
+    """Two frames could not be aligned, or the alignment could not be proven real."""
+
+
+class NoReferenceError(AstridError):
+    """No reference frame qualifies for a science frame."""
+
+
+class StoreError(AstridError):
+    """The object store failed; nothing was half-written."""
+
+    transient = True
+
+
+class ObjectMissingError(AstridError):
+    """A committed row names an object that the store does not hold."""
+
+
+class ObjectCorruptError(AstridError):
+    """An object's bytes differ from the checksum recorded when it was written."""
+
+
+class DatabaseError(AstridError):
+    """The database failed or went away; the transaction left nothing behind."""
+
+    transient = True
+
+
+class SchemaVersionError(AstridError):
+    """The database schema is newer than this code."""
+
+
+class ModelUnavailableError(AstridError):
+    """No champion model is registered, or its weights cannot be read."""
+
+
+class ModelIntegrityError(ModelUnavailableError):
+    """Model weights differ from the SHA-256 in their ``models`` row."""

@@ -1,0 +1,50 @@
+"""The one place of configuration: what may differ from machine to machine.
+
+Everything is read from ``ASTRID_*`` environment variables. Secrets come only from there
+and are :class:`~pydantic.SecretStr`, which no log or repr prints.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Configuration of a running AstrID, embedded or production.
+
+    The embedded stack (``astrid up``) sets the addresses and secrets itself.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ASTRID_", extra="ignore")
+
+    database_url: SecretStr = Field(
+        description="PostgreSQL, as postgresql+psycopg://user:password@host/database."
+    )
+    s3_endpoint: str = Field(description="Address of the S3 object store.")
+    s3_bucket: str = Field(default="astrid", min_length=3, max_length=63)
+    s3_region: str = Field(default="auto", description="R2 wants 'auto'.")
+    s3_access_key_id: SecretStr
+    s3_secret_access_key: SecretStr
+    mlflow_uri: str = Field(description="MLflow tracking server.")
+    dagster_url: str = Field(default="http://127.0.0.1:3000")
+    surveys_file: Path | None = Field(
+        default=None, description="A surveys.yaml of your own; default is the packaged one."
+    )
+    workers: int = Field(
+        default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),
+        ge=0,
+        le=256,
+        description="Worker processes inside a step; 0 computes in the step's own process.",
+    )
+    max_frame_mpix: float = Field(
+        default=256.0, gt=0, le=4096, description="Largest frame accepted, in 10^6 pixels."
+    )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Settings of this process, read from the environment once."""
+    return Settings()  # values come from the environment

@@ -1,0 +1,1 @@
+"""The one home of AstrID's tables: typed SQLAlchemy models and their migrations."""
