@@ -280,9 +280,30 @@ class DifferenceRun(_Run, Base):
     degraded_because: Mapped[list[str]] = mapped_column(
         comment="quality limits missed", server_default=text("'[]'::jsonb")
     )
+
+
+class ExtractionRun(_Run, Base):
+    """One search of one difference image for sources."""
+
+    __tablename__ = "extraction_runs"
+    __table_args__ = (
+        _states("status", "completed", "failed"),
+        Index(None, "difference_run_id"),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True, comment="content-addressed id")
+    difference_run_id: Mapped[UUID] = mapped_column(
+        ForeignKey("difference_runs.run_id"), comment="difference image searched"
+    )
+    status: Mapped[str] = mapped_column(comment="completed or failed")
+    n_candidates: Mapped[int | None] = mapped_column(comment="sources that passed the filters")
     filter_counts: Mapped[Json | None] = mapped_column(
         comment="sources rejected by each named filter"
     )
+    cutout_path: Mapped[str | None] = mapped_column(
+        comment="object key of the candidates' cutouts; null when there are none"
+    )
+    sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the cutouts object")
 
 
 class Candidate(Base):
