@@ -116,6 +116,12 @@ class SchemaVersionError(AstridError):
     """The database schema is newer than this code."""
 
 
+class WorkerDiedError(AstridError):
+    """A worker process died under a frame (out of memory, a crash in native code)."""
+
+    transient = True
+
+
 class ModelUnavailableError(AstridError):
     """No champion model is registered, or its weights cannot be read."""
 

@@ -1,0 +1,150 @@
+"""A process pool for frames: bounded, ordered, and gone when its parent is.
+
+Workers are forked from a clean server process (``forkserver``) that never loads torch or
+Dagster, use one BLAS thread each, and at most ``workers + 1`` frames are in flight, so
+that peak memory is set by a frame, not by a night.
+"""
+
+import multiprocessing as mp
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import connection, forkserver
+from typing import TypeVar
+
+from astrid_core.errors import WorkerDiedError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_EXIT_ORPHANED = 70
+
+
+def map_frames(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    preload: tuple[str, ...] = (),
+) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
+    """Apply ``function`` to each item in worker processes, yielding in the order of items.
+
+    A worker that dies (out of memory, a crash in native code) costs the item it worked on
+    and no other: items in flight are tried again, each alone in a fresh process, and the
+    one that kills its process again yields a :class:`~astrid_core.errors.WorkerDiedError`.
+
+    Parameters
+    ----------
+    function
+        Importable by name; must not raise for a bad item but return its outcome.
+    items
+        Consumed lazily, never more than ``workers + 1`` ahead of what was yielded.
+    workers
+        Number of processes; 0 computes in this process, one item at a time.
+    preload
+        Modules the workers share, imported once.
+    """
+    if workers == 0:
+        for item in items:
+            yield item, function(item)
+        return
+    pending: deque[tuple[Item, Future[Result]]] = deque()
+    source = iter(items)
+    pool = _pool(workers, preload)
+    try:
+        while True:
+            for item in islice(source, workers + 1 - len(pending)):
+                pending.append((item, _submit(pool, function, item)))
+            if not pending:
+                return
+            item, future = pending.popleft()
+            try:
+                yield item, future.result()
+            except BrokenProcessPool:
+                in_flight = [item, *(waiting for waiting, _ in pending)]
+                pending.clear()
+                pool.shutdown(wait=True, cancel_futures=True)
+                for suspect in in_flight:
+                    yield suspect, _alone(function, suspect, preload)
+                pool = _pool(workers, preload)
+    finally:
+        for _, future in pending:
+            future.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item
+) -> "Future[Result]":
+    try:
+        with _clean_start():
+            return pool.submit(function, item)
+    except BrokenProcessPool as error:
+        broken: Future[Result] = Future()
+        broken.set_exception(error)
+        return broken
+
+
+def _alone(
+    function: Callable[[Item], Result], item: Item, preload: tuple[str, ...]
+) -> Result | WorkerDiedError:
+    pool = _pool(1, preload)
+    try:
+        return _submit(pool, function, item).result()
+    except BrokenProcessPool:
+        return WorkerDiedError(
+            f"The worker process died while working on {item}",
+            remedy="Likely out of memory or a crash in native code: lower ASTRID_WORKERS, "
+            "check the system log, and re-materialize the partition.",
+        )
+    finally:
+        pool.shutdown(wait=True)
+
+
+def _pool(workers: int, preload: tuple[str, ...]) -> ProcessPoolExecutor:
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    with _clean_start():
+        forkserver.ensure_running()
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+
+
+@contextmanager
+def _clean_start() -> Iterator[None]:
+    """Start processes with one BLAS thread and without re-importing the main program.
+
+    multiprocessing imports ``__main__`` again in every child. Under Dagster that is
+    Dagster's own command line: seconds and a hundred megabytes for nothing.
+    """
+    main = sys.modules["__main__"]
+    saved = {name: os.environ.get(name) for name in _THREAD_LIMITS}
+    sys.modules["__main__"] = type(main)("__main__")
+    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _follow_parent() -> None:
+    """Leave when the process that owns the pool dies, even by SIGKILL."""
+    parent = mp.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(_EXIT_ORPHANED)
+
+    threading.Thread(target=wait, name="follow-parent", daemon=True).start()
