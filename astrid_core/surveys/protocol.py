@@ -1,0 +1,59 @@
+"""What a survey is to the rest of AstrID: nights, and the files of a night, one at a time.
+
+What belongs here: the protocol. What does not: any adapter (a file each) or what is read
+out of a file (``ingest``).
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from astrid_core.surveys.config import SurveyConfig
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a survey's night, present on this machine.
+
+    Attributes
+    ----------
+    name
+        The archive's own name for it, stable over machines and runs.
+    path
+        Where it lies now. It may be temporary: valid until the next file is asked for.
+    """
+
+    name: str
+    path: Path
+
+
+@runtime_checkable
+class Survey(Protocol):
+    """A source of images, listed by local observing night."""
+
+    @property
+    def config(self) -> SurveyConfig:
+        """Entry of ``surveys.yaml`` it was opened with."""
+        ...
+
+    def nights(self) -> list[dt.date]:
+        """Nights that have files, ascending.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the archive cannot be reached.
+        """
+        ...
+
+    def files(self, night: dt.date) -> Iterator[SourceFile]:
+        """Files of a night in a fixed order, lazily; none for a night without files.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the archive cannot be reached.
+        """
+        ...
