@@ -1,0 +1,158 @@
+"""Candidates: one difference image is searched, and its candidates' cutouts are taken."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrid_core.differencing.difference import DifferenceImage, read_difference
+from astrid_core.extraction.config import ExtractionConfig
+from astrid_core.extraction.cutouts import cut_triplets, write_cutouts
+from astrid_core.extraction.extract import EXTRACTION_VERSION, extract_candidates
+from astrid_core.extraction.sources import Source
+from astrid_core.flags import CandidateFlag, flag_names
+from astrid_core.frame import Frame, read_frame
+from astrid_core.identity import candidate_id, config_digest, object_key, run_id
+from astrid_core.photometry import flux_unit_and_scale
+from astrid_core.preview import difference_panels
+from astrid_core.sky import healpix_index, sky_position
+from astrid_core.stages.bench import Bench, stage
+from astrid_core.stages.outcome import Outcome, Row, Success, attempt
+
+
+@dataclass(frozen=True)
+class ExtractionTask:
+    """One difference image to search.
+
+    Attributes
+    ----------
+    difference, preprocess
+        Rows of its ``difference_runs`` and ``preprocess_runs``.
+    row
+        The start of its ``extraction_runs`` row.
+    """
+
+    survey: str
+    difference: Row
+    preprocess: Row
+    row: Row
+    config: ExtractionConfig
+
+    @property
+    def run_id(self) -> UUID:
+        """Content-addressed id of the run."""
+        return UUID(str(self.row["run_id"]))
+
+
+def plan_extraction(
+    survey: str,
+    difference_runs: Sequence[Row],
+    preprocess_runs: Sequence[Row],
+    config: ExtractionConfig,
+) -> list[ExtractionTask]:
+    """A task for every difference image of a night."""
+    digest = config_digest(config.model_dump(mode="json"))
+    processed = {run["run_id"]: run for run in preprocess_runs}
+    tasks = []
+    for run in difference_runs:
+        if run["status"] not in ("completed", "degraded"):
+            continue
+        row: Row = {
+            "run_id": run_id(
+                "extract", run["observation_id"], [run["run_id"]], EXTRACTION_VERSION, digest
+            ),
+            "difference_run_id": run["run_id"],
+            "code_version": EXTRACTION_VERSION,
+            "config_digest": digest,
+        }
+        tasks.append(
+            ExtractionTask(survey, run, processed[run["preprocess_run_id"]], row, config)
+        )
+    return tasks
+
+
+def extract(task: ExtractionTask, bench: Bench) -> Outcome:
+    """Search one difference image; children are its ``candidates`` rows."""
+    return attempt(task.row, lambda: _compute(task, bench))
+
+
+def _compute(task: ExtractionTask, bench: Bench) -> Success:
+    run = task.difference
+    with bench.fetched(run["difference_fits_path"], run["sha256"]) as path:
+        image = read_difference(path)
+    science_run = task.preprocess
+    with bench.fetched(science_run["processed_fits_path"], science_run["sha256"]) as path:
+        science = read_frame(path)
+    found = extract_candidates(image, science, task.config)
+    values: dict[str, Any] = {
+        "status": "completed",
+        "n_candidates": len(found.candidates),
+        "filter_counts": dict(found.filter_counts),
+    }
+    preview = _preview(science, image, found.candidates)
+    if not found.candidates:
+        return Success(values, preview_png=preview)
+    triplets = cut_triplets(
+        image,
+        science,
+        np.array([source.x_pix for source in found.candidates]),
+        np.array([source.y_pix for source in found.candidates]),
+    )
+    key = object_key("cutouts", task.survey, run["night"], task.run_id)
+    children = _candidate_rows(task, image, found.candidates, triplets, key)
+    target = bench.staging_path(key)
+    write_cutouts(triplets, [row["id"] for row in children], target, {"RUNID": str(task.run_id)})
+    staged = stage(key, target)
+    values |= {"cutout_path": key, "sha256": staged.sha256}
+    return Success(values, staged, tuple(children), preview)
+
+
+def _preview(science: Frame, image: DifferenceImage, candidates: Sequence[Source]) -> bytes:
+    marks = [(source.x_pix, source.y_pix, source.is_negative) for source in candidates]
+    return difference_panels(science.data, image.reference, image.difference, image.scorr, marks)
+
+
+def _candidate_rows(
+    task: ExtractionTask,
+    image: DifferenceImage,
+    candidates: Sequence[Source],
+    triplets: NDArray[np.float32],
+    key: str,
+) -> list[Row]:
+    unit, scale = flux_unit_and_scale(image.meta.zero_point_mag)
+    run = task.difference["run_id"]
+    degraded = CandidateFlag.DEGRADED_FRAME if task.difference["status"] == "degraded" else 0
+    rows = []
+    for index, source in enumerate(candidates):
+        ra, dec = sky_position(image.wcs, source.x_pix, source.y_pix)
+        flags = int(source.flags | degraded)
+        rows.append(
+            {
+                "id": candidate_id(run, source.is_negative, source.x_peak_pix, source.y_peak_pix),
+                "difference_run_id": run,
+                "x_pix": source.x_pix,
+                "y_pix": source.y_pix,
+                "ra": ra,
+                "dec": dec,
+                "healpix": None if ra is None or dec is None else healpix_index(ra, dec),
+                "flux": source.flux * scale,
+                "flux_err": source.flux_err * scale,
+                "flux_unit": unit,
+                "snr": source.snr,
+                "scorr_peak": source.scorr_peak,
+                "fwhm_pix": source.fwhm_pix,
+                "elongation": source.elongation,
+                "flags": flags,
+                "flag_names": flag_names(flags),
+                "is_negative": source.is_negative,
+                "cutout_path": key,
+                "cutout_index": index,
+                "cutout_sha256": hashlib.sha256(triplets[index].tobytes()).hexdigest(),
+                "status": "active",
+            }
+        )
+    return rows

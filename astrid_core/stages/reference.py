@@ -1,0 +1,120 @@
+"""Reference: the processed frames of one field and filter become its reference."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from uuid import UUID
+
+from astrid_core.differencing.references import (
+    REFERENCE_VERSION,
+    MemberQuality,
+    Reference,
+    build_reference,
+    rank_members,
+)
+from astrid_core.differencing.registration_config import ReferenceConfig
+from astrid_core.frame import Frame, read_frame, write_frame
+from astrid_core.identity import config_digest, derive_id, object_key, run_id, survey_id
+from astrid_core.sky import footprint
+from astrid_core.stages.bench import Bench, stage
+from astrid_core.stages.outcome import Outcome, Row, Success, attempt
+
+
+@dataclass(frozen=True)
+class ReferenceTask:
+    """One field and filter, with the processed frames its reference may be built from.
+
+    Attributes
+    ----------
+    members
+        Their ``preprocess_runs`` rows with the observations' columns.
+    row
+        The start of its ``reference_frames`` row.
+    """
+
+    survey: str
+    members: tuple[Row, ...]
+    row: Row
+    config: ReferenceConfig
+
+    @property
+    def run_id(self) -> UUID:
+        """Content-addressed id of the run."""
+        return UUID(str(self.row["run_id"]))
+
+
+def plan_references(
+    survey: str, set_name: str, preprocess_runs: Sequence[Row], config: ReferenceConfig
+) -> list[ReferenceTask]:
+    """A task for every field and filter that has a processed frame on the reference nights."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for run in preprocess_runs:
+        if run["status"] != "failed":
+            groups[run["field"], run["filter_band"]].append(run)
+    digest = config_digest(config.model_dump(mode="json") | {"set_name": set_name})
+    tasks = []
+    for (field, band), runs in sorted(groups.items()):
+        members = tuple(sorted(runs, key=lambda run: str(run["run_id"])))
+        slot = derive_id("reference", survey, set_name, field, band)
+        row: Row = {
+            "run_id": run_id(
+                "reference", slot, [run["run_id"] for run in members], REFERENCE_VERSION, digest
+            ),
+            "survey_id": survey_id(survey),
+            "set_name": set_name,
+            "field": field,
+            "filter_band": band,
+            "method": config.method,
+            "n_members": 0,
+            "code_version": REFERENCE_VERSION,
+            "config_digest": digest,
+        }
+        tasks.append(ReferenceTask(survey, members, row, config))
+    return tasks
+
+
+def reference(task: ReferenceTask, bench: Bench) -> Outcome:
+    """Build one reference; children are its ``reference_members`` rows."""
+    return attempt(task.row, lambda: _compute(task, bench))
+
+
+def _compute(task: ReferenceTask, bench: Bench) -> Success:
+    qualities = [MemberQuality.from_row(run) for run in task.members]
+    ranking = rank_members(qualities, task.config)
+    runs = {run["run_id"]: run for run in task.members}
+    ranked = [runs[member.id] for member in ranking if member.rejected_because is None]
+    built = build_reference([partial(_fetch, run, bench) for run in ranked], task.config)
+    members = _member_rows(task, ranking, ranked, built)
+    used = [runs[row["preprocess_run_id"]] for row in members if row["rejected_because"] is None]
+    nights: list[date] = [run["night"] for run in used]
+    frame = replace(
+        built.frame,
+        meta=replace(built.frame.meta, observation_id=task.run_id, night=max(nights)),
+    )
+    key = object_key("reference_frames", task.survey, max(nights), task.run_id)
+    target = bench.staging_path(key)
+    write_frame(frame, target, {"RUNID": str(task.run_id)})
+    staged = stage(key, target)
+    ra, dec, corners = footprint(frame.wcs, frame.shape)
+    values = {
+        "status": "completed",
+        "first_night": min(nights),
+        "last_night": max(nights),
+        "n_members": len(used),
+        "ra": ra,
+        "dec": dec,
+        "footprint": corners,
+        "reference_fits_path": key,
+        "sha256": staged.sha256,
+        "fwhm_pix": frame.psf.fwhm_pix,
+        "depth_flux": built.depth_flux,
+    }
+    return Success(values, staged, tuple(members))
+
+
+def _fetch(run: Row, bench: Bench) -> Frame:
+    with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
+        return read_frame(path)
