@@ -1,0 +1,124 @@
+"""Fixtures every test may use: a real PostgreSQL, a real S3 server, real telescope images.
+
+Servers are started at first use, once per pytest process (each xdist worker has its own),
+on free ports and in a temporary folder, and end with the process even when it is killed.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from astrid_stack.objectstore import EmbeddedObjectStore
+from astrid_stack.postgres import EmbeddedPostgres
+
+REAL_DATA_VARIABLE = "ASTRID_REAL_DATA"
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """Where a test's objects go: address, bucket and keys of a real S3 server."""
+
+    endpoint: str
+    bucket: str
+    access_key_id: str
+    secret_access_key: str
+    region: str = "auto"
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    """A folder for the servers' files; not pytest's own, whose mode pytest keeps resetting."""
+    folder = Path(tempfile.mkdtemp(prefix="astrid-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """The embedded PostgreSQL server itself."""
+    password = secrets.token_urlsafe(24)
+    with EmbeddedPostgres(servers_folder / "postgres", password, durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: EmbeddedPostgres) -> str:
+    """SQLAlchemy address (psycopg 3) of a real server's maintenance database."""
+    return postgres_server.url
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """SQLAlchemy address (psycopg 3) of a database that is new, empty and this test's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    postgres_server.ensure_database(name)
+    yield postgres_server.url_of(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def s3_server(servers_folder: Path) -> Iterator[EmbeddedObjectStore]:
+    """The embedded S3 server itself."""
+    secret = secrets.token_urlsafe(24)
+    with EmbeddedObjectStore(servers_folder / "objects", "astrid-tests", secret) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(s3_server: EmbeddedObjectStore) -> S3Store:
+    """A bucket on a real S3 server, shared by the session's tests."""
+    s3_server.ensure_bucket("astrid")
+    return S3Store(
+        endpoint=s3_server.endpoint,
+        bucket="astrid",
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+    )
+
+
+@pytest.fixture
+def s3_empty(s3: S3Store, s3_server: EmbeddedObjectStore) -> S3Store:
+    """A bucket that is new, empty and this test's own."""
+    bucket = f"test-{secrets.token_hex(6)}"
+    s3_server.ensure_bucket(bucket)
+    return replace(s3, bucket=bucket)
+
+
+def real_data_folder() -> Path:
+    """Where the real telescope images are expected."""
+    default = REPOSITORY.parent / "shared" / "data"
+    return Path(os.environ.get(REAL_DATA_VARIABLE, default)).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real telescope images; the test is skipped where there is none."""
+    folder = real_data_folder()
+    if not folder.is_dir():
+        pytest.skip(
+            f"NO REAL TELESCOPE IMAGES in {folder}: this test proves nothing here. "
+            f"Point {REAL_DATA_VARIABLE} at them."
+        )
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests on real images ran, so that a green run without them shows."""
+    counts = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
+    for outcome in counts:
+        for report in terminalreporter.stats.get(outcome, []):
+            if "real_data" in getattr(report, "keywords", {}):
+                counts[outcome] += 1
+    if not any(counts.values()):
+        return
+    ran = counts["passed"] + counts["failed"]
+    line = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    loud = {"yellow": True, "bold": True} if counts["skipped"] else {"green": True}
+    terminalreporter.write_sep("=", f"REAL DATA: {ran} tests ran on real images ({line})", **loud)
