@@ -98,6 +98,12 @@ class StoreError(AstridError):
     transient = True
 
 
+class StoreRefusedError(StoreError):
+    """The object store answered no: wrong keys, no such bucket. Trying again is no help."""
+
+    transient = False
+
+
 class ObjectMissingError(AstridError):
     """A committed row names an object that the store does not hold."""
 
@@ -110,6 +116,12 @@ class DatabaseError(AstridError):
     """The database failed or went away; the transaction left nothing behind."""
 
     transient = True
+
+
+class DatabaseRefusedError(DatabaseError):
+    """The database refused the rows: a constraint does not hold. Nothing was written."""
+
+    transient = False
 
 
 class SchemaVersionError(AstridError):

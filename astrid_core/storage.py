@@ -1,0 +1,382 @@
+"""The object-store client: any S3, spoken the way Cloudflare R2 and rclone both understand.
+
+What belongs here: bytes in and out under a key, verified. What does not: which keys exist
+on purpose (committed rows say) and what the bytes mean.
+
+An object is whole or absent: uploads are verified by size and digest, downloads by
+SHA-256, and a file appears under its final name only when all of it is there.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from pydantic import SecretStr
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from astrid_core.errors import (
+    ObjectCorruptError,
+    ObjectMissingError,
+    StoreError,
+    StoreRefusedError,
+)
+from astrid_core.fingerprint import Fingerprint, fingerprint_file
+from astrid_core.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+_MIB = 1 << 20
+_MAX_PARTS = 10_000
+"""S3's limit on the parts of one upload."""
+_TRANSIENT_CODES = frozenset(
+    {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "Throttling"}
+)
+_MISSING_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """One bucket of an S3 object store.
+
+    Cheap to make and to pickle: the connection is opened on first use and never travels
+    to another process.
+
+    Attributes
+    ----------
+    multipart_bytes, part_bytes
+        Files larger than the first are sent in equal parts of the second (R2 asks for
+        equal parts).
+    attempts
+        Tries in all for a transient failure, with jittered exponential waits between
+        them of at most ``longest_wait_s`` seconds.
+    """
+
+    endpoint: str
+    bucket: str
+    access_key_id: SecretStr
+    secret_access_key: SecretStr
+    region: str = "auto"
+    multipart_bytes: int = 64 * _MIB
+    part_bytes: int = 16 * _MIB
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 60.0
+    attempts: int = 5
+    longest_wait_s: float = 8.0
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "ObjectStore":
+        """Store named by the settings."""
+        return cls(
+            endpoint=settings.s3_endpoint,
+            bucket=settings.s3_bucket,
+            access_key_id=settings.s3_access_key_id,
+            secret_access_key=settings.s3_secret_access_key,
+            region=settings.s3_region,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_client"}
+
+    def put_file(self, key: str, path: Path, sha256: str | None = None) -> str:
+        """Upload a file and verify that all of it arrived.
+
+        Parameters
+        ----------
+        sha256
+            Hex digest the file must have; None takes it as it is.
+
+        Returns
+        -------
+        The file's SHA-256 as a hex digest.
+
+        Raises
+        ------
+        ObjectCorruptError
+            If the local file is not what ``sha256`` says; nothing was uploaded.
+        StoreError
+            If the store failed; no partial object is left.
+        """
+        fingerprint = self._fingerprint(key, path, sha256)
+        self._retry("put", key, lambda: self._upload(key, path, fingerprint))
+        return fingerprint.sha256
+
+    def ensure_file(self, key: str, path: Path, sha256: str | None = None) -> bool:
+        """Upload a file unless an equal object already lies under its key.
+
+        Equal means of the same size and digest, as the store reports them; where the
+        store's tag is no digest of the content, the file is uploaded again.
+
+        Returns
+        -------
+        Whether the file was uploaded.
+
+        Raises
+        ------
+        ObjectCorruptError, StoreError
+            As :meth:`put_file` does.
+        """
+        fingerprint = self._fingerprint(key, path, sha256)
+        head = self._retry("head", key, lambda: self._head(key))
+        if head is not None and fingerprint.proves(head):
+            return False
+        self._retry("put", key, lambda: self._upload(key, path, fingerprint))
+        return True
+
+    def get_file(self, key: str, path: Path, sha256: str) -> None:
+        """Download an object to ``path``, which appears only when it is whole and right.
+
+        Raises
+        ------
+        ObjectMissingError
+            If the store does not hold the key.
+        ObjectCorruptError
+            If the object's bytes differ from ``sha256``.
+        StoreError
+            If the store failed.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        scratch = Path(name)
+        try:
+            found = self._retry("get", key, lambda: self._download(key, scratch))
+            if found != sha256:
+                raise ObjectCorruptError(
+                    f"Object {key} in bucket {self.bucket} at {self.endpoint} is not what was "
+                    f"written: its SHA-256 is {found}, recorded was {sha256}.",
+                    remedy="Re-materialize the partition that wrote it.",
+                )
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def exists(self, key: str) -> bool:
+        """Whether the store holds an object under the key."""
+        return self._retry("head", key, lambda: self._head(key)) is not None
+
+    def size(self, key: str) -> int:
+        """Size of an object in bytes.
+
+        Raises
+        ------
+        ObjectMissingError
+            If the store does not hold the key.
+        """
+        head = self._retry("head", key, lambda: self._head(key))
+        if head is None:
+            raise self._missing(key)
+        return int(head["ContentLength"])
+
+    def iterate(self, prefix: str = "") -> Iterator[str]:
+        """Keys that begin with a prefix, in the store's order, listed page by page."""
+        page: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
+        while True:
+            answer = self._retry("list", prefix, lambda: self._client.list_objects_v2(**page))
+            yield from (entry["Key"] for entry in answer.get("Contents", ()))
+            if not answer.get("IsTruncated"):
+                return
+            page["ContinuationToken"] = answer["NextContinuationToken"]
+
+    def delete(self, key: str) -> None:
+        """Delete an object; absent is fine."""
+        self._retry("delete", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key))
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket where it does not exist.
+
+        Raises
+        ------
+        StoreError
+            If the store failed; StoreRefusedError if the keys may not create buckets.
+        """
+        self._retry("make bucket", self.bucket, self._ensure_bucket)
+
+    def presign(self, key: str, expires_s: int = 3600) -> str:
+        """URL that reads one object without keys for ``expires_s`` seconds."""
+        return self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s
+        )
+
+    # --- one attempt each -----------------------------------------------------------------
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        # "when_required": R2 and rclone refuse or mangle the checksum trailers that boto3
+        # sends by default since 1.36. One retry per request; the rest is tenacity's.
+        config = Config(
+            region_name=self.region,
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            connect_timeout=self.connect_timeout_s,
+            read_timeout=self.read_timeout_s,
+            max_pool_connections=16,
+            tcp_keepalive=True,
+            retries={"mode": "standard", "total_max_attempts": 2},
+        )
+        # A session of its own: boto3's default session is not safe to share among threads.
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key_id.get_secret_value(),
+            aws_secret_access_key=self.secret_access_key.get_secret_value(),
+            config=config,
+        )
+
+    def _upload(self, key: str, path: Path, fingerprint: Fingerprint) -> None:
+        is_large = fingerprint.n_bytes > self.multipart_bytes
+        transfer = TransferConfig(
+            multipart_threshold=self.multipart_bytes + 1,
+            multipart_chunksize=self._part_size(fingerprint.n_bytes),
+            use_threads=is_large,
+            max_concurrency=4,
+        )
+        with path.open("rb") as stream:
+            self._client.upload_fileobj(stream, self.bucket, key, Config=transfer)
+        head = self._head(key)
+        if head is None or fingerprint.contradicts(head):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+            raise StoreError(
+                f"Object {key} did not arrive whole in bucket {self.bucket} at {self.endpoint}; "
+                "what arrived was removed.",
+                remedy="Try again; if it persists, look into the store's log.",
+                n_bytes=fingerprint.n_bytes,
+                n_arrived=head["ContentLength"] if head else 0,
+            )
+
+    def _download(self, key: str, scratch: Path) -> str:
+        digest = hashlib.sha256()
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"].get("Code") in _MISSING_CODES:
+                raise self._missing(key) from error
+            raise
+        with answer["Body"] as body, scratch.open("wb") as stream:
+            for chunk in body.iter_chunks(_MIB):
+                digest.update(chunk)
+                stream.write(chunk)
+        return digest.hexdigest()
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        try:
+            return dict(self._client.head_object(Bucket=self.bucket, Key=key))
+        except ClientError as error:
+            # HEAD has no body: a missing bucket looks the same and shows itself on writing.
+            if error.response["Error"].get("Code") in _MISSING_CODES:
+                return None
+            raise
+
+    def _ensure_bucket(self) -> None:
+        try:
+            self._client.head_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            if error.response["Error"].get("Code") not in _MISSING_CODES:
+                raise
+            place: dict[str, Any] = {}
+            if self.region not in ("auto", "us-east-1"):
+                place["CreateBucketConfiguration"] = {"LocationConstraint": self.region}
+            try:
+                self._client.create_bucket(Bucket=self.bucket, **place)
+            except self._client.exceptions.BucketAlreadyOwnedByYou:
+                _log.debug("bucket %s was made by another process meanwhile", self.bucket)
+
+    # --- fingerprints and errors ----------------------------------------------------------
+
+    def _part_size(self, n_bytes: int) -> int:
+        """Equal part size that keeps a file of ``n_bytes`` within S3's number of parts."""
+        return max(self.part_bytes, -(-n_bytes // _MAX_PARTS))
+
+    def _fingerprint(self, key: str, path: Path, sha256: str | None) -> Fingerprint:
+        n_bytes = path.stat().st_size
+        fingerprint = fingerprint_file(path, self._part_size(n_bytes))
+        if sha256 is not None and fingerprint.sha256 != sha256:
+            raise ObjectCorruptError(
+                f"{path}, to be stored as {key}, changed after it was written: its SHA-256 is "
+                f"{fingerprint.sha256}, not {sha256}. Nothing was uploaded.",
+                remedy="Re-materialize the partition; if it persists, check the local disk.",
+            )
+        return fingerprint
+
+    def _retry(self, verb: str, key: str, operation: Callable[[], _Result]) -> _Result:
+        """Run an operation, again when it fails for a transient reason; type what is left."""
+
+        def report(state: RetryCallState) -> None:
+            reason = state.outcome.exception() if state.outcome else None
+            _log.warning(
+                "%s %s at %s: attempt %d failed (%s), trying again",
+                verb,
+                key,
+                self.endpoint,
+                state.attempt_number,
+                type(reason).__name__,
+            )
+
+        retrying = Retrying(
+            retry=retry_if_exception(_is_transient),
+            stop=stop_after_attempt(self.attempts),
+            wait=wait_random_exponential(multiplier=0.2, max=self.longest_wait_s),
+            before_sleep=report,
+            reraise=True,
+        )
+        try:
+            return retrying(operation)
+        except (BotoCoreError, ClientError) as error:
+            raise self._typed(verb, key, error) from error
+
+    def _typed(self, verb: str, key: str, error: Exception) -> StoreError:
+        what = f"Store at {self.endpoint}, bucket {self.bucket}: {verb} {key} failed: {error}."
+        if _is_transient(error):
+            return StoreError(
+                what,
+                remedy="Check that the store is up and reachable, then run the partition again.",
+                attempts=self.attempts,
+            )
+        return StoreRefusedError(
+            what,
+            remedy="Check ASTRID_S3_ENDPOINT, ASTRID_S3_BUCKET, ASTRID_S3_REGION and the keys.",
+        )
+
+    def _missing(self, key: str) -> ObjectMissingError:
+        return ObjectMissingError(
+            f"Object {key} is not in bucket {self.bucket} at {self.endpoint}.",
+            remedy="Re-materialize the partition that wrote it.",
+        )
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        code = error.response["Error"].get("Code")
+        return code in _TRANSIENT_CODES or status >= 500 or status == 429
+    if isinstance(error, StoreError):
+        return error.transient
+    return isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError)
