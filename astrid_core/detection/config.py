@@ -1,0 +1,54 @@
+"""What may be set about scoring detections, and the version of the code that does it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DETECTION_VERSION = "1"
+"""Enters the id of every model run: raise it when the same inputs may score differently."""
+
+
+class DetectionConfig(BaseModel):
+    """Configuration of :func:`astrid_core.detection.scoring.detect`.
+
+    What belongs to the weights (window, thresholds, calibration) lies in the model card.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        exclude=True,  # where it was computed is not part of a run's identity
+        description="Where the U-Net runs; auto takes CUDA when there is one.",
+    )
+    batch_size: int = Field(
+        default=64, ge=1, le=4096, description="Windows per forward pass; sets peak memory."
+    )
+    overlap: float = Field(
+        default=0.25,
+        ge=0.0,
+        lt=1.0,
+        description="Overlap of neighbouring windows of the full-frame pass, fraction of a window.",
+    )
+    band_rows: int = Field(
+        default=1024,
+        ge=128,
+        description="Rows of a frame prepared at once in the full-frame pass; sets peak memory.",
+    )
+    component_threshold: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        description="Pixel probability a component must exceed; default is the model card's.",
+    )
+    component_exclusion_fwhm: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=10.0,
+        description="A component within this many FWHM of a candidate is that candidate.",
+    )
+    max_components: int = Field(
+        default=200,
+        ge=0,
+        description="Most components kept per frame, the most probable first.",
+    )

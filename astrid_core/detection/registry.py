@@ -1,0 +1,328 @@
+"""Which weights are in force: the MLflow registry, its ``champion``, and the ``models`` row.
+
+MLflow says which version is champion and keeps the run that made it; the object store
+keeps the weights under their SHA-256; the ``models`` row ties detections to both. Weights
+are plain safetensors artifacts everywhere: nothing is pickled, and nothing is loaded
+before its SHA-256 is proven.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql import insert
+
+from astrid_core.detection.card import ModelCard, read_card, verify_weights
+from astrid_core.errors import AstridError, ModelIntegrityError, ModelUnavailableError
+from astrid_core.identity import derive_id
+from dbschema.models import Model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+MODEL_NAME = "astrid-realbogus"
+CHAMPION = "champion"
+
+_EXPERIMENT = "astrid-realbogus"
+_WEIGHTS = "weights.safetensors"
+_CARD = "card.json"
+_FOLDER = "model"
+_ALIAS_SET_TO = "astrid.bootstrap_champion"
+"""Registered-model tag: the version AstrID itself last made champion. While the alias is
+there, no person or promotion has moved it."""
+
+
+class WeightsStore(Protocol):
+    """What the registry asks of the object store."""
+
+    def exists(self, key: str) -> bool:
+        """Whether an object is there."""
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Store a file whole; returns its SHA-256."""
+
+
+@dataclass(frozen=True)
+class ChampionRef:
+    """A registered version with its weights on local disk, verified.
+
+    Attributes
+    ----------
+    version
+        Version in the registry.
+    weights
+        Local safetensors file with exactly ``sha256``.
+    model_id
+        Id of its ``models`` row, derived from name and weights.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    weights: Path
+    card: ModelCard
+    model_id: UUID
+    mlflow_run_id: str | None
+
+    @property
+    def weights_key(self) -> str:
+        """Object key of the weights."""
+        return weights_key(self.sha256)
+
+    def row(self) -> dict[str, Any]:
+        """Values of its ``models`` row."""
+        return {
+            "id": self.model_id,
+            "name": self.name,
+            "version": self.version,
+            "architecture": self.card.architecture.model_dump(mode="json"),
+            "weights_path": self.weights_key,
+            "sha256": self.sha256,
+            "card": self.card.model_dump(mode="json"),
+            "mlflow_run_id": self.mlflow_run_id,
+        }
+
+
+def shipped() -> tuple[Path, Path]:
+    """Weights and card of the bootstrap model in this distribution."""
+    folder = Path(str(resources.files("astrid_core.detection"))) / "weights"
+    return folder / "realbogus-bootstrap.safetensors", folder / "realbogus-bootstrap.json"
+
+
+def weights_key(sha256: str) -> str:
+    """Object key of weights: content-addressed."""
+    return f"models/{sha256}.safetensors"
+
+
+def ensure_bootstrap(
+    mlflow_uri: str, store: WeightsStore, *, weights: Path | None = None, card: Path | None = None
+) -> dict[str, Any]:
+    """Register the shipped weights; safe to call at every start.
+
+    The same weights are registered once. The ``champion`` alias is set where there is
+    none, and moved from an older bootstrap version only while nobody else has moved it.
+
+    Parameters
+    ----------
+    weights, card
+        Other weights than the shipped ones.
+
+    Returns
+    -------
+    Values of the weights' ``models`` row.
+
+    Raises
+    ------
+    ModelIntegrityError
+        If weights and card do not belong together.
+    ModelUnavailableError
+        If the files or the MLflow server cannot be reached.
+    """
+    shipped_weights, shipped_card = shipped()
+    weights, card_path = weights or shipped_weights, card or shipped_card
+    model_card = read_card(card_path)
+    verify_weights(weights, model_card.sha256)
+    with _mlflow_errors(mlflow_uri):
+        client = _client(mlflow_uri)
+        _ensure_registered_model(client)
+        version = _find_version(client, model_card.sha256)
+        if version is None:
+            version = _register(client, weights, model_card)
+        _offer_alias(client, str(version.version))
+    ref = _reference(version, weights, model_card)
+    if not store.exists(ref.weights_key):
+        store.put_file(ref.weights_key, weights)
+    return ref.row()
+
+
+def champion(mlflow_uri: str, cache_dir: Path) -> ChampionRef:
+    """The version that the ``champion`` alias names, its weights fetched and verified.
+
+    Parameters
+    ----------
+    cache_dir
+        Weights are kept here by SHA-256 and fetched once; they are verified every time.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If there is no champion or the MLflow server cannot be reached.
+    ModelIntegrityError
+        If the fetched weights are not the registered ones.
+    """
+    with _mlflow_errors(mlflow_uri):
+        client = _client(mlflow_uri)
+        version = _champion_version(client)
+        sha256 = version.tags.get("sha256", "")
+        folder = cache_dir / sha256
+        if not sha256 or version.run_id is None:
+            raise ModelUnavailableError(
+                f"{MODEL_NAME} version {version.version} was registered without sha256 or run",
+                remedy="Register versions through AstrID, or point the alias at one that was.",
+            )
+        if not (folder / _CARD).exists() or not (folder / _WEIGHTS).exists():
+            _download(client, version.run_id, folder)
+    weights = folder / _WEIGHTS
+    try:
+        verify_weights(weights, sha256)
+    except ModelIntegrityError:
+        weights.unlink()  # a damaged cache must not outlive the refusal
+        raise
+    return _reference(version, weights, read_card(folder / _CARD))
+
+
+def upsert_model(engine: Engine, row: Mapping[str, Any]) -> None:
+    """Write a ``models`` row; a row of the same weights is brought up to date."""
+    statement = insert(Model).values(**row)
+    changing = {name: statement.excluded[name] for name in row if name not in ("id", "sha256")}
+    with engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changing))
+
+
+# --- MLflow -------------------------------------------------------------------------------
+
+
+def _client(uri: str) -> "MlflowClient":
+    # MLflow reads this while it is imported; it must report nothing to anyone.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def _mlflow_errors(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises into our error, naming the server."""
+    try:
+        yield
+    except AstridError:
+        raise
+    except Exception as error:
+        if not _is_mlflow_failure(error):
+            raise
+        raise ModelUnavailableError(
+            f"the MLflow registry at {uri} failed: {error}",
+            remedy="See that the MLflow server is up (astrid status) and reachable.",
+        ) from error
+
+
+def _is_mlflow_failure(error: Exception) -> bool:
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    return isinstance(error, MlflowException | RequestException | OSError)
+
+
+def _ensure_registered_model(client: "MlflowClient") -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(
+            MODEL_NAME, description="U-Net that tells real changes of the sky from artefacts."
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _find_version(client: "MlflowClient", sha256: str) -> "ModelVersion | None":
+    found = client.search_model_versions(f"name='{MODEL_NAME}' and tags.sha256='{sha256}'")
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def _register(client: "MlflowClient", weights: Path, card: ModelCard) -> "ModelVersion":
+    """A finished MLflow run holding card and weights, and a version that points at it."""
+    experiment = client.get_experiment_by_name(_EXPERIMENT)
+    experiment_id = (
+        experiment.experiment_id if experiment else client.create_experiment(_EXPERIMENT)
+    )
+    run_id = client.create_run(experiment_id, run_name=card.name).info.run_id
+    try:
+        for name, value in _numbers(card.figures):
+            client.log_metric(run_id, name, value)
+        for name, value in card.training.items():
+            client.log_param(run_id, name, value)
+        client.set_tag(run_id, "sha256", card.sha256)
+        with tempfile.TemporaryDirectory() as folder:
+            named = Path(folder) / _WEIGHTS
+            named.write_bytes(weights.read_bytes())
+            client.log_artifact(run_id, str(named), _FOLDER)
+        client.log_text(run_id, card.model_dump_json(indent=2), f"{_FOLDER}/{_CARD}")
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return client.create_model_version(
+        MODEL_NAME,
+        source=f"runs:/{run_id}/{_FOLDER}",
+        run_id=run_id,
+        tags={"sha256": card.sha256, "origin": "bootstrap"},
+        description=f"{card.name}: shipped with AstrID, trained on simulated pairs.",
+    )
+
+
+def _offer_alias(client: "MlflowClient", version: str) -> None:
+    """Make a version champion unless somebody has decided otherwise."""
+    model = client.get_registered_model(MODEL_NAME)
+    current = model.aliases.get(CHAMPION)
+    ours = model.tags.get(_ALIAS_SET_TO)
+    taken_away = current is None and ours is not None
+    moved = current is not None and str(current) != ours
+    if taken_away or moved or str(current) == version:
+        return
+    # The alias first: should this stop half-way there is a champion, treated as chosen.
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    client.set_registered_model_tag(MODEL_NAME, _ALIAS_SET_TO, version)
+
+
+def _champion_version(client: "MlflowClient") -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise ModelUnavailableError(
+            f"no version of {MODEL_NAME} is {CHAMPION}",
+            remedy=f"Run astrid up, which registers the bootstrap model, or give a version "
+            f"the alias '{CHAMPION}' in MLflow.",
+        ) from error
+
+
+def _download(client: "MlflowClient", run_id: str, folder: Path) -> None:
+    """Fetch a version's files beside their final place, then move them in whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as partial:
+        for name in (_WEIGHTS, _CARD):
+            local = client.download_artifacts(run_id, f"{_FOLDER}/{name}", partial)
+            Path(local).replace(folder / name)
+
+
+def _reference(version: "ModelVersion", weights: Path, card: ModelCard) -> ChampionRef:
+    return ChampionRef(
+        name=MODEL_NAME,
+        version=str(version.version),
+        sha256=card.sha256,
+        weights=weights,
+        card=card,
+        model_id=derive_id("model", MODEL_NAME, card.sha256),
+        mlflow_run_id=version.run_id,
+    )
+
+
+def _numbers(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Numeric leaves of nested figures as (dotted name, value)."""
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{name}", float(value)
