@@ -63,9 +63,15 @@ def candidate_id(difference_run: UUID, is_negative: bool, x_peak_pix: int, y_pea
     return derive_id("candidate", difference_run, sign, x_peak_pix, y_peak_pix)
 
 
-def detection_id(model_run: UUID, candidate: UUID) -> UUID:
-    """Id of a detection: the model run and the candidate it judged."""
-    return derive_id("detection", model_run, candidate)
+def component_id(model_run: UUID, is_negative: bool, x_peak_pix: int, y_peak_pix: int) -> UUID:
+    """Id of a U-Net component: its model run, sign and integer peak pixel."""
+    sign = "-" if is_negative else "+"
+    return derive_id("component", model_run, sign, x_peak_pix, y_peak_pix)
+
+
+def detection_id(model_run: UUID, source: UUID) -> UUID:
+    """Id of a detection: the model run and the candidate or component it judged."""
+    return derive_id("detection", model_run, source)
 
 
 def config_digest(config: Mapping[str, object]) -> str:

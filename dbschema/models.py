@@ -414,6 +414,7 @@ class Detection(Base):
     healpix: Mapped[int | None] = mapped_column(comment="HEALPix nested, order 16")
     confidence_score: Mapped[float] = mapped_column(comment="calibrated probability of real")
     detection_type: Mapped[str] = mapped_column(comment="candidate or component")
+    is_negative: Mapped[bool] = mapped_column(comment="fainter than the reference")
     is_validated: Mapped[bool] = mapped_column(
         comment="a consensus exists", server_default=text("false"), info=HUMAN
     )
