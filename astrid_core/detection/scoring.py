@@ -263,7 +263,7 @@ def _scored(
 
 
 def _component_labels(
-    labels: NDArray[np.int32],
+    labels: NDArray[np.signedinteger],
     count: int,
     x_pix: F64,
     y_pix: F64,

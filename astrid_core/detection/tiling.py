@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 
 PlanesOf = Callable[[slice, slice], F32]
 """Input planes (4, ny, nx) of a rectangle (rows, columns) of the frame."""
 
 
 def cut_windows(
-    planes_of: PlanesOf, shape: tuple[int, int], x_pix: F32, y_pix: F32, window_pix: int
+    planes_of: PlanesOf, shape: tuple[int, int], x_pix: F64, y_pix: F64, window_pix: int
 ) -> F32:
     """Square windows around positions, padded with invalid pixels beyond the frame.
 
@@ -43,7 +44,7 @@ def cut_windows(
     return windows
 
 
-def window_origins(x_pix: F32, y_pix: F32, window_pix: int) -> NDArray[np.int64]:
+def window_origins(x_pix: F64, y_pix: F64, window_pix: int) -> NDArray[np.int64]:
     """Lower-left pixels (n, 2) as (x, y) of the windows around positions."""
     centres = np.stack([np.rint(x_pix), np.rint(y_pix)], axis=-1).astype(np.int64)
     return centres - window_pix // 2
