@@ -106,6 +106,9 @@ class PsfConfig(_Part):
     min_stars: int = Field(
         default=8, ge=3, le=1000, description="Fewer give a Moffat fallback, declared as such."
     )
+    max_neighbours: int = Field(
+        default=1000, ge=0, le=100_000, description="Brightest sources subtracted as neighbours."
+    )
     fallback_min_stars: int = Field(
         default=2, ge=1, le=100, description="Fewer than this is TooFewStarsError."
     )

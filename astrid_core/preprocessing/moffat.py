@@ -44,7 +44,7 @@ def moffat_stamp(
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
-def fit_moffat(stamp: NDArray[Any], fwhm_pix: float) -> NDArray[np.float64]:
+def fit_moffat(stamp: NDArray[Any]) -> NDArray[np.float64]:
     """Pixel-integrated Moffat fitted to a stamp, centred on the middle pixel, sum 1.
 
     The fit is robust (soft L1), so that neighbours in the stack's wings do not widen it.
@@ -52,6 +52,7 @@ def fit_moffat(stamp: NDArray[Any], fwhm_pix: float) -> NDArray[np.float64]:
     size = stamp.shape[-1]
     scale = max(float(stamp.max()), 1e-30)
     target = np.asarray(stamp, dtype=np.float64) / scale
+    fwhm_guess = max(1.2, float(np.sqrt((target > 0.5).sum() * 4 / np.pi)))
 
     def residual(p: NDArray[np.float64]) -> NDArray[np.float64]:
         g = np.clip(np.hypot(p[3], p[4]), 1e-9, None)
@@ -59,7 +60,7 @@ def fit_moffat(stamp: NDArray[Any], fwhm_pix: float) -> NDArray[np.float64]:
         model = moffat_stamp(size, p[1], p[2], p[3] * shrink, p[4] * shrink, p[5], p[6])
         return np.asarray((p[0] * model - target).ravel())
 
-    start = np.array([1.0 / moffat_stamp(size, fwhm_pix, 3.0).max(), fwhm_pix, 3.0, 0, 0, 0, 0])
+    start = np.array([1.0 / moffat_stamp(size, fwhm_guess, 3.0).max(), fwhm_guess, 3.0, 0, 0, 0, 0])
     low = [0, 0.3, 1.2, -2, -2, -1.5, -1.5]
     high = [np.inf, size, 12, 2, 2, 1.5, 1.5]
     fit = least_squares(

@@ -15,14 +15,22 @@ from astrid_core.preprocessing.catalogue import usable_pixels
 from astrid_core.preprocessing.config import PsfConfig
 from astrid_core.preprocessing.moffat import fit_moffat
 from astrid_core.preprocessing.shapes import (
-    cut_stamps,
     stamp_ellipticity,
     stamp_fwhm,
 )
 from astrid_core.preprocessing.shift import shift_stamps
-from astrid_core.preprocessing.starfit import StarSet, centred, fit_positions, solve_terms
+from astrid_core.preprocessing.starfit import (
+    StarSet,
+    centred,
+    cut_stars,
+    fit_positions,
+    solve_terms,
+    without_neighbours,
+)
 from astrid_core.psf import Psf
 
+_NEIGHBOUR_PASSES = 2
+"""The second pass uses a PSF that the first has freed of most neighbours' light."""
 _MAX_RESIDUAL = 0.08
 """A star whose core departs from the PSF by more of its flux is always dropped."""
 
@@ -57,7 +65,7 @@ def measure_psf(
     TooFewStarsError
         With fewer than ``config.fallback_min_stars`` clean stars.
     """
-    chosen = stars[stars["is_star"] == 1][: config.max_stars]
+    chosen = np.flatnonzero(stars["is_star"] == 1)[: config.max_stars]
     if len(chosen) < config.fallback_min_stars:
         raise TooFewStarsError(
             "Too few clean stars to measure a PSF",
@@ -67,11 +75,18 @@ def measure_psf(
             n_required=config.fallback_min_stars,
             n_sources=len(stars),
         )
-    half = stamp_half_width(float(np.median(chosen["fwhm_pix"])), config)
-    star_set = _cut(data, variance, mask, chosen, half, source_gain)
-    model = _moffat_stamp(star_set, float(np.median(chosen["fwhm_pix"])))
+    half = stamp_half_width(float(np.median(stars["fwhm_pix"][chosen])), config)
+    planes = _planes(data, variance, mask, source_gain)
+    star_set = cut_stars(*planes, stars[chosen], half)
+    model = _moffat_stamp(star_set)
     if len(chosen) < config.min_stars:
         return _as_psf(model[None], 0, data.shape, len(chosen), is_fallback=True)
+    around = np.union1d(chosen, np.arange(min(len(stars), config.max_neighbours)))
+    everything = cut_stars(*planes, stars[around], half)
+    own = np.searchsorted(around, chosen)
+    for _ in range(_NEIGHBOUR_PASSES):
+        star_set = without_neighbours(everything, own, model, data.shape)
+        model = _moffat_stamp(star_set)
     terms, order, n_used = _refine(star_set, model, config)
     return _as_psf(terms, order, data.shape, n_used, is_fallback=False)
 
@@ -91,41 +106,23 @@ def psf_order(n_stars: int, config: PsfConfig) -> int:
 # --- steps --------------------------------------------------------------------------------
 
 
-def _cut(
-    data: NDArray[Any],
-    variance: NDArray[Any],
-    mask: NDArray[Any],
-    chosen: NDArray[Any],
-    half: int,
-    source_gain: float,
-) -> StarSet:
-    """Stamps of the chosen stars with their noise, positions and first fluxes."""
+def _planes(
+    data: NDArray[Any], variance: NDArray[Any], mask: NDArray[Any], source_gain: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pixels, and their total variance with the stars' photons, infinite where unusable."""
     usable = usable_pixels(data, variance, mask)
-    ny, nx = data.shape
-    ix = np.clip(np.rint(chosen["x_pix"]).astype(int), 0, nx - 1)
-    iy = np.clip(np.rint(chosen["y_pix"]).astype(int), 0, ny - 1)
-    pixels = cut_stamps(np.where(usable, data, 0.0).astype(np.float32), ix, iy, half)
-    noise2 = cut_stamps(np.where(usable, variance, 0.0).astype(np.float32), ix, iy, half)
-    valid = cut_stamps(usable, ix, iy, half)
-    photons = np.maximum(pixels, 0.0) / source_gain if source_gain > 0 else 0.0
-    return StarSet(
-        pixels=pixels,
-        variance=np.where(valid, noise2 + photons, np.inf).astype(np.float32),
-        dx=(chosen["x_pix"] - ix).astype(np.float64),
-        dy=(chosen["y_pix"] - iy).astype(np.float64),
-        flux=np.maximum(chosen["flux"], 1e-30).astype(np.float64),
-        u=2.0 * chosen["x_pix"] / max(nx - 1, 1) - 1.0,
-        v=2.0 * chosen["y_pix"] / max(ny - 1, 1) - 1.0,
-    )
+    clean = np.where(usable, data, 0.0).astype(np.float32)
+    photons = np.maximum(clean, 0.0) / source_gain if source_gain > 0 else 0.0
+    return clean, np.where(usable, variance + photons, np.inf).astype(np.float32)
 
 
-def _moffat_stamp(stars: StarSet, fwhm_pix: float) -> NDArray[np.float64]:
+def _moffat_stamp(stars: StarSet) -> NDArray[np.float64]:
     """Elliptical Moffat fitted to the median of the centred, normalised stars."""
     valid = np.isfinite(stars.variance)
     filled = np.where(valid, stars.pixels, 0.0) / stars.flux[:, None, None]
     aligned = shift_stamps(filled, -stars.dx, -stars.dy)
     stack = np.median(aligned, axis=0) if len(aligned) > 2 else aligned.mean(axis=0)
-    return centred(fit_moffat(stack, fwhm_pix))
+    return centred(fit_moffat(stack))
 
 
 def _refine(

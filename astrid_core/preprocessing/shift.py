@@ -32,14 +32,12 @@ def shift_stamps(
 
 
 def _matrices(shift: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """(n, size, size) interpolation matrices; each full kernel sums to 1."""
-    index = np.arange(size, dtype=np.float64)
-    distance = index[None, :, None] - index[None, None, :] - shift[:, None, None]
-    kernel = np.sinc(distance) * np.sinc(distance / _LOBES)
-    kernel[np.abs(distance) >= _LOBES] = 0.0
-    reach = (
-        np.arange(-_LOBES - 2, _LOBES + 3, dtype=np.float64)[None, :]
-        - (shift - np.rint(shift))[:, None]
-    )
-    whole = np.where(np.abs(reach) < _LOBES, np.sinc(reach) * np.sinc(reach / _LOBES), 0.0)
-    return np.asarray(kernel / whole.sum(axis=1)[:, None, None])
+    """(n, size, size) interpolation matrices, banded; each full kernel sums to 1."""
+    reach = _LOBES + int(np.ceil(np.abs(shift).max(initial=0.0)))
+    offset = np.arange(-reach, reach + 1)
+    distance = offset[None, :] - shift[:, None]
+    taps = np.where(np.abs(distance) < _LOBES, np.sinc(distance) * np.sinc(distance / _LOBES), 0.0)
+    taps /= taps.sum(axis=1, keepdims=True)
+    index = np.arange(size)
+    lag = np.clip(index[:, None] - index[None, :] + reach + 1, 0, 2 * reach + 2)
+    return np.pad(taps, ((0, 0), (1, 1)))[:, lag]

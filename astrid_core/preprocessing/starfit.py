@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrid_core.preprocessing.shapes import adaptive_moments
+from astrid_core.preprocessing.shapes import adaptive_moments, cut_stamps
 from astrid_core.preprocessing.shift import shift_stamps
 from astrid_core.psf import exponents
 
@@ -15,6 +15,7 @@ F64 = NDArray[np.float64]
 _SYSTEMATIC = 0.02
 """Error floor relative to the PSF's own pixel: keeps the brightest stars from ruling."""
 _CLIP = 3.0
+_JACOBI_PASSES = 4
 _MAX_STEP_PIX = 0.5
 
 
@@ -34,6 +35,8 @@ class StarSet:
         (n,) total flux, data units.
     u, v
         (n,) position mapped to [-1, 1] over the frame.
+    ix, iy
+        (n,) the stamps' middle pixels.
     """
 
     pixels: NDArray[Any]
@@ -43,6 +46,8 @@ class StarSet:
     flux: F64
     u: F64
     v: F64
+    ix: NDArray[Any]
+    iy: NDArray[Any]
 
     def keep(self, chosen: NDArray[np.bool_]) -> "StarSet":
         """The chosen stars."""
@@ -60,6 +65,62 @@ class StarSet:
     def model(self, terms: F64, order: int) -> F64:
         """(n, m, m) expected pixels."""
         return self.profiles(terms, order) * self.flux[:, None, None]
+
+
+def cut_stars(
+    pixels: NDArray[Any], variance: NDArray[Any], stars: NDArray[Any], half: int
+) -> StarSet:
+    """Stamps of catalogue stars; outside the frame a pixel is as unusable as a masked one."""
+    ny, nx = pixels.shape
+    ix = np.clip(np.rint(stars["x_pix"]).astype(int), 0, nx - 1)
+    iy = np.clip(np.rint(stars["y_pix"]).astype(int), 0, ny - 1)
+    weight = np.where(np.isfinite(variance), 1.0 / np.maximum(variance, 1e-30), 0.0)
+    with np.errstate(divide="ignore"):
+        noise2 = 1.0 / cut_stamps(weight, ix, iy, half)
+    return StarSet(
+        pixels=cut_stamps(pixels, ix, iy, half),
+        variance=noise2,
+        dx=stars["x_pix"] - ix,
+        dy=stars["y_pix"] - iy,
+        flux=np.maximum(stars["flux"], 1e-30),
+        u=2.0 * stars["x_pix"] / max(nx - 1, 1) - 1.0,
+        v=2.0 * stars["y_pix"] / max(ny - 1, 1) - 1.0,
+        ix=ix,
+        iy=iy,
+    )
+
+
+def without_neighbours(
+    everything: StarSet, own: NDArray[Any], psf: F64, shape: tuple[int, ...]
+) -> StarSet:
+    """Stars ``own`` of a set with the light of all its other members taken away.
+
+    Fluxes of the whole set are fitted together by Jacobi iterations on the PSF's core;
+    positions stay as they are.
+    """
+    profiles = shift_stamps(psf, everything.dx, everything.dy).astype(np.float32)
+    weight = profiles * np.maximum(profiles, 0.0) * np.isfinite(everything.variance)
+    norm = np.maximum((weight * profiles).sum(axis=(1, 2)), 1e-30)
+    flux = np.zeros(len(norm))
+    left = everything.pixels
+    for _ in range(_JACOBI_PASSES):
+        flux = np.maximum(flux + (weight * left).sum(axis=(1, 2)) / norm, 0.0)
+        light = profiles * flux.astype(np.float32)[:, None, None]
+        left = everything.pixels - _render(light, everything, shape)
+    chosen = everything.keep(own)
+    return replace(chosen, pixels=left[own] + light[own], flux=np.maximum(flux[own], 1e-30))
+
+
+def _render(light: NDArray[Any], stars: StarSet, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Stamps of the scene that all stars' stamps add up to."""
+    size = light.shape[-1]
+    half = size // 2
+    scene = np.zeros((shape[0] + 2 * half, shape[1] + 2 * half), dtype=np.float32)
+    for x, y, stamp in zip(stars.ix, stars.iy, light, strict=True):
+        scene[y : y + size, x : x + size] += stamp
+    return cut_stamps(
+        scene[half : half + shape[0], half : half + shape[1]], stars.ix, stars.iy, half
+    )
 
 
 def fit_positions(stars: StarSet, terms: F64, order: int) -> StarSet:
@@ -104,8 +165,8 @@ def solve_terms(stars: StarSet, model: F64, prior: F64, order: int, robust: bool
     residual = np.where(valid, stars.pixels / scale - expected, 0.0)
     error2 = np.where(valid, stars.variance, 0.0) / scale**2 + (_SYSTEMATIC * expected) ** 2
     residual = shift_stamps(residual, -stars.dx, -stars.dy)
-    weight = shift_stamps(valid.astype(np.float64), -stars.dx, -stars.dy) > 0.99
-    weight = weight / np.maximum(error2, 1e-300)
+    complete = shift_stamps(valid.astype(np.float64), -stars.dx, -stars.dy) > 0.99
+    weight = np.where(complete, 1.0 / np.maximum(error2, 1e-300), 0.0)
     basis = stars.basis(order)
     terms = _solve_pixels(basis, residual, weight, prior)
     if robust:
