@@ -47,33 +47,38 @@ def moffat_stamp(
 def fit_moffat(stamp: NDArray[Any]) -> NDArray[np.float64]:
     """Pixel-integrated Moffat fitted to a stamp, centred on the middle pixel, sum 1.
 
-    The fit is robust (soft L1), so that neighbours in the stack's wings do not widen it.
+    Fitted within 2.5 FWHM and robustly (soft L1), so that what neighbours left in the
+    stack's wings does not widen it.
     """
     size = stamp.shape[-1]
-    scale = max(float(stamp.max()), 1e-30)
-    target = np.asarray(stamp, dtype=np.float64) / scale
+    target = np.asarray(stamp, dtype=np.float64) / max(float(stamp.max()), 1e-30)
     fwhm_guess = max(1.2, float(np.sqrt((target > 0.5).sum() * 4 / np.pi)))
+    half = min(size // 2, int(np.ceil(2.5 * fwhm_guess)))
+    middle = slice(size // 2 - half, size // 2 + half + 1)
+    target = target[middle, middle]
 
     def residual(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        g = np.clip(np.hypot(p[3], p[4]), 1e-9, None)
-        shrink = 0.9 * np.tanh(g / 0.9) / g
-        model = moffat_stamp(size, p[1], p[2], p[3] * shrink, p[4] * shrink, p[5], p[6])
+        model = moffat_stamp(len(target), p[1], p[2], *_shear(p[3], p[4]), p[5], p[6])
         return np.asarray((p[0] * model - target).ravel())
 
-    start = np.array([1.0 / moffat_stamp(size, fwhm_guess, 3.0).max(), fwhm_guess, 3.0, 0, 0, 0, 0])
-    low = [0, 0.3, 1.2, -2, -2, -1.5, -1.5]
-    high = [np.inf, size, 12, 2, 2, 1.5, 1.5]
+    height = 1.0 / moffat_stamp(len(target), fwhm_guess, 3.0).max()
     fit = least_squares(
         residual,
-        start,
-        bounds=(low, high),
+        np.array([height, fwhm_guess, 3.0, 0, 0, 0, 0]),
+        bounds=([0, 0.3, 1.2, -2, -2, -1.5, -1.5], [np.inf, size, 12, 2, 2, 1.5, 1.5]),
         loss="soft_l1",
         f_scale=0.02,
         x_scale="jac",
-        max_nfev=40,
+        xtol=1e-4,
+        ftol=1e-5,
+        max_nfev=25,
     )
-    p = fit.x
-    g = max(float(np.hypot(p[3], p[4])), 1e-9)
-    shrink = 0.9 * np.tanh(g / 0.9) / g
-    model = moffat_stamp(size, p[1], p[2], p[3] * shrink, p[4] * shrink)
+    model = moffat_stamp(size, fit.x[1], fit.x[2], *_shear(fit.x[3], fit.x[4]))
     return np.asarray(model / model.sum())
+
+
+def _shear(g1: float, g2: float) -> tuple[float, float]:
+    """Shear components of any size mapped to a shear below 0.9."""
+    size = max(float(np.hypot(g1, g2)), 1e-9)
+    shrink = 0.9 * np.tanh(size / 0.9) / size
+    return g1 * shrink, g2 * shrink
