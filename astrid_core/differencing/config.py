@@ -55,6 +55,13 @@ class DifferenceConfig(_Part):
     tile_pix: int = Field(
         default=512, ge=64, le=4096, description="Largest side of a ZOGY tile's core."
     )
+    psf_change: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Tiles are halved until the PSF changes by less than this, relative to "
+        "itself, from their centre to their corners.",
+    )
     margin_pix: int = Field(
         default=32, ge=8, le=128, description="Overlap of tiles; wider than the kernels' wings."
     )

@@ -7,6 +7,7 @@ image is filled by the caller.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,9 @@ class Tile:
         rows, columns = self.core
         return (columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2
 
-    def cut(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Padded copy of the tile's window; zero where the image ends."""
-        padded = np.zeros(self.shape, dtype=image.dtype)
+    def cut(self, image: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
+        """Padded copy of the tile's window; ``fill`` where the image ends."""
+        padded = np.full(self.shape, fill, dtype=image.dtype)
         window = image[self.window]
         y, x = self.origin
         padded[y : y + window.shape[0], x : x + window.shape[1]] = window
@@ -99,4 +100,4 @@ def _pieces(side: int, tile_pix: int) -> list[slice]:
     """Slices of at most ``tile_pix`` that cover ``side`` as evenly as integers allow."""
     count = -(-side // tile_pix)
     edges = [side * index // count for index in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]

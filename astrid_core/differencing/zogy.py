@@ -16,6 +16,7 @@ so that a point source of flux f in N appears as f · P_D in D, and nothing in s
 precision is far from the images' own scale.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -184,8 +185,8 @@ def _kernels(n: Side, r: Side, shape: tuple[int, int], dtype: Any) -> _Kernels:
         p_n=p_n,
         p_r=p_r,
         root=np.sqrt(den),
-        k_n=np.conj(p_n) * (power_r / den),
-        k_r=np.conj(p_r) * (power_n / den),
+        k_n=p_n.conj() * (power_r / den),
+        k_r=p_r.conj() * (power_n / den),
         w_n=w_n,
         w_r=w_r,
     )
@@ -248,29 +249,32 @@ def _centred(image: Real) -> Real:
     return np.asarray(np.fft.fftshift(image)[1:, 1:])
 
 
-def difference_psf(n: Side, r: Side, psf_n: Real | None = None) -> Real:
-    """PSF of D: how a science source of unit flux appears in it.
+def difference_psfs(n: Side, r: Side, psfs_n: Sequence[Real]) -> list[Real]:
+    """PSF of D where the science PSF is given: how a source of unit flux appears in it.
 
     Parameters
     ----------
     n, r
         The two images of the tile whose kernels made D.
-    psf_n
-        Science PSF at the source's own position, if it is not the tile's: D's kernels are
-        constant in a tile, the science PSF need not be.
+    psfs_n
+        Science PSFs at positions of the tile: D's kernels are constant in a tile, the
+        science PSF need not be.
 
     Returns
     -------
-    Stamp of the science PSF's shape, float32, sum 1.
+    Stamps of the science PSF's shape, float32, sum 1.
     """
     grid = (GRID_PIX, GRID_PIX)
     kernels = _kernels(n, r, grid, np.float64)
-    stamp = n.psf if psf_n is None else psf_n
-    p_n = transfer(stamp.astype(np.float64), grid, np.float64)
-    image = _centred(irfft2(p_n * kernels.p_r / kernels.root, grid))
-    margin = (image.shape[0] - stamp.shape[0]) // 2
-    inner = image[margin : margin + stamp.shape[0], margin : margin + stamp.shape[0]]
-    return np.asarray(inner / inner.sum(), dtype=np.float32)
+    whitening = kernels.p_r / kernels.root
+    stamps = []
+    for psf in psfs_n:
+        p_n = transfer(psf.astype(np.float64), grid, np.float64)
+        image = _centred(irfft2(p_n * whitening, grid))
+        margin = (image.shape[0] - psf.shape[0]) // 2
+        inner = image[margin : margin + psf.shape[0], margin : margin + psf.shape[0]]
+        stamps.append(np.asarray(inner / inner.sum(), dtype=np.float32))
+    return stamps
 
 
 # --- images -------------------------------------------------------------------------------

@@ -1,0 +1,161 @@
+"""Unusable pixels before and after subtraction: filled, then grown.
+
+A kernel spreads every pixel it touches. Unusable pixels are therefore filled with what
+the other image suggests before subtraction, and the mask of the result is grown to where
+the filling, or the wings of a saturated star, still matter.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter, label
+
+from astrid_core.differencing.config import MaskGrowth
+from astrid_core.flags import UNUSABLE, PixelFlag
+from astrid_core.frame import Frame
+
+F32 = NDArray[np.float32]
+U16 = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
+
+_MIN_WEIGHT = 0.02
+"""Share of good pixels under the smoothing kernel below which nothing is interpolated."""
+_WING_SLOPE = 3.0
+"""Beyond the stamp a stellar profile falls as r^-3 (King 1971, aureole included)."""
+_DEFECTS = PixelFlag.BAD | PixelFlag.COSMIC | PixelFlag.TRAIL
+
+
+def unusable_pixels(frame: Frame) -> Mask:
+    """Pixels that must not enter a difference: flagged, not finite, or without variance."""
+    flagged = (frame.mask & np.uint16(UNUSABLE)) != 0
+    finite = np.isfinite(frame.data) & np.isfinite(frame.variance)
+    return np.asarray(flagged | ~finite | ~(frame.variance > 0))
+
+
+def fill_unusable(
+    science: F32, reference: F32, bad_science: Mask, bad_reference: Mask, fwhm_pix: float
+) -> tuple[F32, F32]:
+    """Fill each image's unusable pixels from the other, so that their difference is smooth.
+
+    Where one image is good the other takes its value, corrected by the difference of the
+    two interpolated over the PSF's width from around. Where neither is, both take the
+    reference's value (0 if that is not finite).
+
+    Returns
+    -------
+    Science and reference, float32, finite everywhere.
+    """
+    if not (bad_science.any() or bad_reference.any()):
+        return science, reference
+    good = ~(bad_science | bad_reference)
+    difference = np.where(good, science - reference, 0).astype(np.float32)
+    sigma = fwhm_pix / 2.355
+    weight = gaussian_filter(good.astype(np.float32), sigma)
+    offset = gaussian_filter(difference, sigma) / np.maximum(weight, _MIN_WEIGHT)
+    offset[weight < _MIN_WEIGHT] = 0.0
+    base = np.where(bad_reference, science - offset, reference)
+    both = bad_science & bad_reference
+    base[both] = np.nan_to_num(reference[both], nan=0.0, posinf=0.0, neginf=0.0)
+    filled = np.where(bad_science, base + offset, science)
+    return filled.astype(np.float32), base.astype(np.float32)
+
+
+def grow_mask(
+    mask: U16, brightness: F32, noise: float, stamp: F32, fwhm_pix: float, growth: MaskGrowth
+) -> U16:
+    """Mask of a difference image: the union of its inputs' masks, grown.
+
+    Parameters
+    ----------
+    mask
+        (ny, nx) uint16, union of the two masks.
+    brightness
+        (ny, nx) float32, the brighter of the two images at each pixel.
+    noise
+        Rms of a pixel of D on blank sky.
+    stamp
+        The broader PSF of the two.
+    fwhm_pix
+        FWHM of D.
+
+    Returns
+    -------
+    (ny, nx) uint16. Defects grow by ``defect_fwhm``, saturated stars by their brightness,
+    and pixels near missing data or the border become ``EDGE``.
+    """
+    grown = _grow_bits(mask, int(_DEFECTS), growth.defect_fwhm * fwhm_pix)
+    saturated = _grow_saturated(mask, brightness, noise, stamp, fwhm_pix, growth)
+    grown[saturated] |= np.uint16(PixelFlag.SATURATED)
+    near = _near_missing(mask, growth.edge_fwhm * fwhm_pix)
+    grown[near] |= np.uint16(PixelFlag.EDGE)
+    return grown
+
+
+def _grow_bits(mask: U16, bits: int, radius_pix: float) -> U16:
+    """Mask with some bits spread over a disc."""
+    grown = mask.copy()
+    chosen = mask & np.uint16(bits)
+    if not chosen.any():
+        return grown
+    reach = int(radius_pix)
+    ny, nx = mask.shape
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            if 0 < dy * dy + dx * dx <= radius_pix**2:
+                to = slice(max(dy, 0), ny + min(dy, 0)), slice(max(dx, 0), nx + min(dx, 0))
+                of = slice(max(-dy, 0), ny + min(-dy, 0)), slice(max(-dx, 0), nx + min(-dx, 0))
+                grown[to] |= chosen[of]
+    return grown
+
+
+def _near_missing(mask: U16, radius_pix: float) -> Mask:
+    """Pixels within a radius of missing data or of the border of the image."""
+    missing = (mask & np.uint16(PixelFlag.NODATA)) != 0
+    band = max(1, round(radius_pix))
+    near = np.zeros(mask.shape, dtype=bool)
+    near[:band] = near[-band:] = True
+    near[:, :band] = near[:, -band:] = True
+    if missing.any():
+        near |= distance_transform_edt(~missing) <= band
+    return near & ~missing
+
+
+def _grow_saturated(
+    mask: U16, brightness: F32, noise: float, stamp: F32, fwhm_pix: float, growth: MaskGrowth
+) -> Mask:
+    """Saturated stars with the part of their wings that cannot be subtracted."""
+    saturated = (mask & np.uint16(PixelFlag.SATURATED)) != 0
+    grown = saturated.copy()
+    labels, _ = label(saturated)
+    limit = growth.saturation_max_fwhm * fwhm_pix
+    for index, box in enumerate(find_objects(labels), start=1):
+        blob = labels[box] == index
+        level = float(np.nanmax(np.where(blob, brightness[box], np.nan), initial=0.0))
+        core = float(np.sqrt(blob.sum() / np.pi))
+        wing = wing_radius(stamp, core, level * growth.saturation_residual / noise)
+        reach = int(np.ceil(min(max(wing - core, 1.0), limit)))
+        rows, columns = (
+            slice(max(0, cut.start - reach), min(side, cut.stop + reach))
+            for cut, side in zip(box, mask.shape, strict=True)
+        )
+        distance = distance_transform_edt(labels[rows, columns] != index)
+        grown[rows, columns] |= distance <= reach
+    return grown
+
+
+def wing_radius(stamp: F32, core_pix: float, contrast: float) -> float:
+    """Radius where a star's profile is ``1 / contrast`` of its value at ``core_pix``.
+
+    The profile is the stamp's azimuthal mean, continued beyond its trustworthy part as a
+    power law.
+    """
+    half = stamp.shape[0] // 2
+    radii = np.hypot(*np.indices(stamp.shape) - half).round().astype(int)
+    counts = np.bincount(radii.ravel())[: half + 1]
+    profile = np.bincount(radii.ravel(), weights=stamp.ravel())[: half + 1] / counts
+    last = max(1, int(0.7 * half))
+    beyond = np.arange(last + 1, 20 * half)
+    tail = max(float(profile[last]), 1e-12) * (beyond / last) ** -_WING_SLOPE
+    whole = np.minimum.accumulate(np.concatenate([np.maximum(profile[: last + 1], 0.0), tail]))
+    reference = np.interp(core_pix, np.arange(len(whole)), whole)
+    bright = np.flatnonzero(whole * contrast > reference)
+    return float(bright[-1]) if len(bright) else core_pix
