@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -42,6 +43,10 @@ class Xid8(UserDefinedType[int]):
     def get_col_spec(self, **_: Any) -> str:
         """Name of the type in SQL."""
         return "xid8"
+
+
+# Reflection, and with it the comparison of models and migrations, must know the type too.
+ischema_names["xid8"] = Xid8
 
 
 class Base(DeclarativeBase):

@@ -1,0 +1,1 @@
+"""Alembic's migration scripts: what brings any older database to ``dbschema.models``."""
