@@ -20,6 +20,7 @@ from astrid_core.simulation.matched_filter import MatchedFilter, matched_filter
 from astrid_core.simulation.moffat import MoffatPsf
 from astrid_core.simulation.population import draw_galaxies, draw_spaced, draw_stars
 from astrid_core.simulation.render import add_galaxies, add_point_sources
+from astrid_core.simulation.stamps import cut_stamp
 
 F64 = NDArray[np.float64]
 
@@ -243,15 +244,12 @@ def _plan_changes(
     truth["is_negative"] = (rng.random(len(x)) < config.negative_fraction) & seen
     for row in truth:
         filt = _pair_filter(config, science, reference, row)
+        half = filt.science.shape[0] // 2
+        here = round(float(row["x_pix"])), round(float(row["y_pix"]))
+        there = round(float(row["x_reference_pix"])), round(float(row["y_reference_pix"]))
         light = filt.light_variance(
-            _cut(science.steady, row["x_pix"], row["y_pix"], filt.science.shape[0]),
-            _cut(
-                reference.steady,
-                row["x_reference_pix"],
-                row["y_reference_pix"],
-                filt.science.shape[0],
-            )
-            / reference.flux_factor,
+            cut_stamp(science.steady, *here, half),
+            cut_stamp(reference.steady, *there, half) / reference.flux_factor,
         )
         flux = filt.flux_for_snr(
             row["snr_true"], is_negative=bool(row["is_negative"]), light_variance=light
@@ -299,20 +297,6 @@ def _environment(config: PairConfig, sky: _Sky, row: np.void) -> str:
         return "star"
     distance = np.hypot(hosts["x_pix"] - row["x_pix"], hosts["y_pix"] - row["y_pix"])
     return "host" if np.any(distance < 3 * hosts["scale_pix"]) else "blank"
-
-
-def _cut(image: F64, x: float, y: float, size: int) -> F64:
-    """(size, size) stamp around a position, zero outside the image."""
-    half, cx, cy = size // 2, round(float(x)), round(float(y))
-    padded = np.zeros((size, size))
-    ny, nx = image.shape
-    x0, x1 = max(cx - half, 0), min(cx + half + 1, nx)
-    y0, y1 = max(cy - half, 0), min(cy + half + 1, ny)
-    if x0 < x1 and y0 < y1:
-        padded[y0 - cy + half : y1 - cy + half, x0 - cx + half : x1 - cx + half] = image[
-            y0:y1, x0:x1
-        ]
-    return padded
 
 
 # --- observing ----------------------------------------------------------------------------

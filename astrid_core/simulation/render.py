@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from astrid_core.simulation.moffat import MoffatPsf
+from astrid_core.simulation.stamps import add_stamp
 
 F64 = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ def add_point_sources(image: F64, psf: MoffatPsf, x_pix: F64, y_pix: F64, flux: 
             some = rows[start : start + at_once]
             stamps = psf.stamps(x[some], y[some], int(half)) * flux[some, None, None]
             for stamp, cx, cy in zip(stamps, x[some], y[some], strict=True):
-                _add_stamp(image, stamp, round(cx), round(cy))
+                add_stamp(image, stamp, round(cx), round(cy))
 
 
 def add_galaxies(image: F64, psf: MoffatPsf, galaxies: NDArray[np.void]) -> None:
@@ -57,7 +58,7 @@ def add_galaxies(image: F64, psf: MoffatPsf, galaxies: NDArray[np.void]) -> None
         half = 8 * int(np.ceil((psf.half_width() + 7.0 * galaxy["scale_pix"]) / 8))
         if _reaches(image, galaxy["x_pix"], galaxy["y_pix"], half):
             stamp = galaxy["flux"] * _galaxy_stamp(psf, galaxy, half)
-            _add_stamp(image, stamp, round(galaxy["x_pix"]), round(galaxy["y_pix"]))
+            add_stamp(image, stamp, round(galaxy["x_pix"]), round(galaxy["y_pix"]))
 
 
 def _galaxy_stamp(psf: MoffatPsf, galaxy: NDArray[np.void], half: int) -> F64:
@@ -109,15 +110,3 @@ def _half_width(psf: MoffatPsf, flux: float) -> int:
 def _reaches(image: F64, x: F64, y: F64, half: int) -> NDArray[np.bool_]:
     ny, nx = image.shape
     return np.asarray((x > -half) & (x < nx + half) & (y > -half) & (y < ny + half))
-
-
-def _add_stamp(image: F64, stamp: F64, cx: int, cy: int) -> None:
-    """Add a stamp centred on an integer pixel, cut at the edges."""
-    ny, nx = image.shape
-    half = stamp.shape[0] // 2
-    x0, x1 = max(cx - half, 0), min(cx + half + 1, nx)
-    y0, y1 = max(cy - half, 0), min(cy + half + 1, ny)
-    if x0 < x1 and y0 < y1:
-        image[y0:y1, x0:x1] += stamp[
-            y0 - cy + half : y1 - cy + half, x0 - cx + half : x1 - cx + half
-        ]

@@ -1,0 +1,84 @@
+"""Recovery: which planted changes a survey's detections found again, and which are bogus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SNR_BINS: tuple[tuple[float, float], ...] = (
+    (3.0, 4.0),
+    (4.0, 5.0),
+    (5.0, 7.0),
+    (7.0, 10.0),
+    (10.0, float("inf")),
+)
+"""Bins in which completeness is reported."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Planted changes against detections, for one or more frames.
+
+    Attributes
+    ----------
+    planted, recovered
+        Counts per bin of :data:`SNR_BINS`.
+    n_real, n_bogus
+        Detections that match a planted change, and that match none.
+    """
+
+    planted: tuple[int, ...]
+    recovered: tuple[int, ...]
+    n_real: int
+    n_bogus: int
+
+    def __add__(self, other: "Recovery") -> "Recovery":
+        return Recovery(
+            tuple(a + b for a, b in zip(self.planted, other.planted, strict=True)),
+            tuple(a + b for a, b in zip(self.recovered, other.recovered, strict=True)),
+            self.n_real + other.n_real,
+            self.n_bogus + other.n_bogus,
+        )
+
+
+NOTHING = Recovery((0,) * len(SNR_BINS), (0,) * len(SNR_BINS), 0, 0)
+
+
+def match_radius_pix(fwhm_pix: float) -> float:
+    """Largest distance between a detection and the change it is: max(1.5 px, FWHM/2)."""
+    return max(1.5, 0.5 * fwhm_pix)
+
+
+def recover(
+    truth: NDArray[np.void],
+    detections: Sequence[tuple[float, float, bool]],
+    fwhm_pix: float,
+) -> Recovery:
+    """Match one frame's detections to its planted changes.
+
+    Parameters
+    ----------
+    truth
+        ``TRUTH_DTYPE`` rows of the frame.
+    detections
+        (x_pix, y_pix, is_negative) of each.
+    fwhm_pix
+        Sets the match radius. A detection matches the nearest change of its own sign.
+    """
+    radius = match_radius_pix(fwhm_pix)
+    found = np.zeros(len(truth), dtype=bool)
+    n_real = 0
+    for x, y, is_negative in detections:
+        same_sign = truth["is_negative"] == is_negative
+        distance = np.hypot(truth["x_pix"] - x, truth["y_pix"] - y)
+        near = np.flatnonzero(same_sign & (distance <= radius))
+        if near.size:
+            n_real += 1
+            found[near[np.argmin(distance[near])]] = True
+    planted, recovered = [], []
+    for low, high in SNR_BINS:
+        in_bin = (truth["snr_true"] >= low) & (truth["snr_true"] < high)
+        planted.append(int(in_bin.sum()))
+        recovered.append(int((in_bin & found).sum()))
+    return Recovery(tuple(planted), tuple(recovered), n_real, len(detections) - n_real)
