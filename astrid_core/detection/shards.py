@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from astrid_core.detection.judging import disc_radius
 from astrid_core.detection.loss import IGNORED, REAL
-from astrid_core.detection.scoring import disc_radius
 from astrid_core.errors import AstridError
 
 Split = Literal["train", "validation", "test"]

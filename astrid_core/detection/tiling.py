@@ -59,7 +59,7 @@ def slide(
     overlap: float,
     batch_size: int,
 ) -> F32:
-    """Log-odds of every pixel of a frame, by overlapping windows.
+    """Log-odds of every pixel of a frame, by overlapping windows; −inf where invalid.
 
     A frame is worked through in bands of rows that overlap by a window, so that the peak
     memory beyond the result is set by a band. Where windows overlap, those nearer their
@@ -72,10 +72,10 @@ def slide(
     window = model.card.window_pix
     out = np.empty(shape, dtype=np.float32)
     for rows, core in bands(shape[0], band_rows, window // 2):
-        planes = torch.from_numpy(planes_of(rows, slice(0, shape[1])))[None]
+        planes = planes_of(rows, slice(0, shape[1]))
         with torch.inference_mode():
             logits = sliding_window_inference(
-                planes,
+                torch.from_numpy(planes)[None],
                 roi_size=(window, window),
                 sw_batch_size=batch_size,
                 predictor=model.network,
@@ -84,8 +84,8 @@ def slide(
                 sw_device=model.device,
                 device=torch.device("cpu"),
             )
-        plane = logits[0, 0].numpy()
-        out[core] = plane[core.start - rows.start : core.stop - rows.start]
+        known = np.where(planes[3] > 0, logits[0, 0].numpy(), -np.inf)
+        out[core] = known[core.start - rows.start : core.stop - rows.start]
     return out
 
 

@@ -167,7 +167,7 @@ def test_no_model_at_all_says_what_to_do(mlflow_uri, tmp_path):
 
 def test_unreachable_server_is_our_error(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ModelUnavailableError, match="127.0.0.1:9"):
+    with pytest.raises(ModelUnavailableError, match="http:"):
         champion("http://127.0.0.1:9", tmp_path / "cache")
 
 
