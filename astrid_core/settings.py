@@ -7,18 +7,30 @@ and are :class:`~pydantic.SecretStr`, which no log or repr prints.
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Settings(BaseSettings):
+class DefinitionSettings(BaseSettings):
+    """What the asset graph itself depends on; no address and no secret."""
+
+    model_config = SettingsConfigDict(env_prefix="ASTRID_", extra="ignore")
+
+    surveys_file: Path | None = Field(
+        default=None, description="A surveys.yaml of your own; default is the packaged one."
+    )
+    executor: Literal["in_process", "multiprocess", "kubernetes"] = Field(
+        default="in_process", description="Where the steps of a run are computed."
+    )
+
+
+class Settings(DefinitionSettings):
     """Configuration of a running AstrID, embedded or production.
 
     The embedded stack (``astrid up``) sets the addresses and secrets itself.
     """
-
-    model_config = SettingsConfigDict(env_prefix="ASTRID_", extra="ignore")
 
     database_url: SecretStr = Field(
         description="PostgreSQL, as postgresql+psycopg://user:password@host/database."
@@ -30,8 +42,15 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr
     mlflow_uri: str = Field(description="MLflow tracking server.")
     dagster_url: str = Field(default="http://127.0.0.1:3000")
-    surveys_file: Path | None = Field(
-        default=None, description="A surveys.yaml of your own; default is the packaged one."
+    alert_url: SecretStr | None = Field(
+        default=None, description="http(s) address that failed runs are posted to as JSON."
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".cache" / "astrid",
+        description="Where fetched model weights are kept, by SHA-256.",
+    )
+    scratch_dir: Path | None = Field(
+        default=None, description="Where steps stage files; default is the system's folder."
     )
     workers: int = Field(
         default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),

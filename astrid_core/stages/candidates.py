@@ -59,8 +59,6 @@ def plan_extraction(
     processed = {run["run_id"]: run for run in preprocess_runs}
     tasks = []
     for run in difference_runs:
-        if run["status"] not in ("completed", "degraded"):
-            continue
         row: Row = {
             "run_id": run_id(
                 "extract", run["observation_id"], [run["run_id"]], EXTRACTION_VERSION, digest
@@ -69,9 +67,7 @@ def plan_extraction(
             "code_version": EXTRACTION_VERSION,
             "config_digest": digest,
         }
-        tasks.append(
-            ExtractionTask(survey, run, processed[run["preprocess_run_id"]], row, config)
-        )
+        tasks.append(ExtractionTask(survey, run, processed[run["preprocess_run_id"]], row, config))
     return tasks
 
 

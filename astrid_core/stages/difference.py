@@ -55,8 +55,6 @@ def plan_differences(
     by_id = {row["run_id"]: row for row in references}
     tasks = []
     for run in preprocess_runs:
-        if run["status"] == "failed":
-            continue
         choice = select_reference(_science_info(run), infos, min_separation_days)
         inputs = [run["run_id"], *([choice.chosen] if choice.chosen else [])]
         row: Row = {

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -11,7 +10,6 @@ from uuid import UUID
 from astrid_core.differencing.references import (
     REFERENCE_VERSION,
     MemberQuality,
-    Reference,
     build_reference,
     rank_members,
 )
@@ -52,8 +50,7 @@ def plan_references(
     """A task for every field and filter that has a processed frame on the reference nights."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for run in preprocess_runs:
-        if run["status"] != "failed":
-            groups[run["field"], run["filter_band"]].append(run)
+        groups[run["field"], run["filter_band"]].append(run)
     digest = config_digest(config.model_dump(mode="json") | {"set_name": set_name})
     tasks = []
     for (field, band), runs in sorted(groups.items()):

@@ -1,0 +1,23 @@
+"""The assets, a file per stage, in the order of the data's flow."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from astrid_dagster.assets.candidates import find_candidates
+from astrid_dagster.assets.detections import detections
+from astrid_dagster.assets.differences import subtract
+from astrid_dagster.assets.observations import ingest
+from astrid_dagster.assets.processed import processed
+from astrid_dagster.assets.references import build_references
+
+NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
+    ingest,
+    processed,
+    subtract,
+    find_candidates,
+    detections,
+)
+"""Everything of a night. References are left alone: they have a job of their own."""
+
+ALL_ASSETS: Sequence[dg.AssetsDefinition] = (*NIGHT_ASSETS, build_references)

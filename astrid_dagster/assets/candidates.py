@@ -1,0 +1,113 @@
+"""cutouts and candidates: sources on S_corr that passed the filters."""
+
+from collections import Counter
+
+import dagster as dg
+
+from astrid_core.extraction.config import ExtractionConfig
+from astrid_core.extraction.extract import EXTRACTION_VERSION
+from astrid_core.stages.candidates import extract, plan_extraction
+from astrid_dagster import tags
+from astrid_dagster.assets.night import (
+    NightStream,
+    compute,
+    describe,
+    open_bench,
+    stored,
+    summary_check,
+    summary_spec,
+)
+from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.partitions import survey_night, survey_nights
+from astrid_dagster.resources import StoreResource
+from dbschema.models import Candidate, ExtractionRun
+
+CHECK = "every_difference_searched"
+
+
+@dg.multi_asset(
+    name="find_candidates",
+    ins={
+        "processed_frames": dg.AssetIn(),
+        "preprocess_runs": dg.AssetIn(),
+        "difference_images": dg.AssetIn(),
+        "difference_runs": dg.AssetIn(),
+    },
+    outs={
+        "cutouts": dg.AssetOut(
+            description="Per difference image: science, reference, difference and S_corr around "
+            "each candidate.",
+            io_manager_key="fits_io",
+            kinds={"s3", "fits"},
+            code_version=EXTRACTION_VERSION,
+            group_name=tags.DETECTION,
+            owners=[tags.OWNER],
+        ),
+        "candidates": dg.AssetOut(
+            description="Sources on S_corr that passed the named filters, positive and negative.",
+            io_manager_key="postgres_io",
+            kinds={"postgres", "table"},
+            code_version=EXTRACTION_VERSION,
+            group_name=tags.DETECTION,
+            owners=[tags.OWNER],
+        ),
+    },
+    partitions_def=survey_nights,
+    check_specs=[summary_spec(CHECK, "candidates")],
+)
+def find_candidates(
+    context: dg.AssetExecutionContext,
+    processed_frames,
+    preprocess_runs,
+    difference_images,
+    difference_runs,
+    store: StoreResource,
+):
+    """Search every difference image of the night.
+
+    Never skipped, unlike the imaging stages: it is quick, and candidates that a change of
+    configuration superseded must become active again when the change is taken back.
+    """
+    part = survey_night(context)
+    config = ExtractionConfig(**part.survey.extraction)
+    tasks = plan_extraction(
+        part.survey.name,
+        stored(difference_runs, difference_images, "run_id"),
+        stored(preprocess_runs, processed_frames, "run_id"),
+        config,
+    )
+    with open_bench(store) as bench:
+        stream = NightStream(
+            context, compute(extract, tasks, bench, "astrid_core.stages.candidates"), len(tasks)
+        )
+        yield dg.Output(stream.files(), "cutouts")
+    searched = [row["difference_run_id"] for row in stream.rows if row["status"] == "completed"]
+    preview = None if stream.preview is None else stream.preview[1]
+    yield dg.Output(
+        [
+            TableRows(ExtractionRun, stream.rows),
+            TableRows(
+                Candidate,
+                stream.children,
+                parent_column="difference_run_id",
+                parent_ids=searched,
+            ),
+        ],
+        "candidates",
+        metadata=describe(stream.rows, {"n_candidates": "candidates per frame"}, {}, preview)
+        | _counts(stream),
+    )
+    yield summary_check(CHECK, "candidates", stream.rows)
+
+
+def _counts(stream: NightStream) -> dict[str, object]:
+    filters: Counter[str] = Counter()
+    for row in stream.rows:
+        filters.update(row.get("filter_counts") or {})
+    negative = sum(child["is_negative"] for child in stream.children)
+    return {
+        "n_candidates": len(stream.children),
+        "n_negative": negative,
+        "n_positive": len(stream.children) - negative,
+        "rejected by filter": dict(sorted(filters.items())),
+    }

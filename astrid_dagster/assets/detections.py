@@ -1,0 +1,168 @@
+"""detections: the U-Net's judgement of every candidate, and what it found besides.
+
+A graph of three ops, so that only the middle one asks for a GPU. Between ops travel keys
+and positions as JSON, never pixels: each op may run in a pod of its own.
+"""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+
+from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
+from astrid_core.detection.unet import load_model
+from astrid_core.stages.detect import DetectionTask, judge, plan_detection
+from astrid_dagster import tags
+from astrid_dagster.assets.night import FrameConfig, describe, open_bench, split_completed, stored
+from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.partitions import survey_night, survey_nights
+from astrid_dagster.resources import ChampionResource, RunLedger, StoreResource
+from dbschema.models import Base, Detection, Model, ModelRun
+
+_PROGRESS_EVERY = 10
+
+
+@dg.op(
+    out=dg.Out(io_manager_key="scratch_io"),
+    description="Decide which difference images the champion has yet to judge.",
+)
+def plan_judgement(
+    context: dg.OpExecutionContext,
+    config: FrameConfig,
+    candidates,
+    difference_images,
+    difference_runs,
+    preprocess_runs,
+    champion: ChampionResource,
+    ledger: RunLedger,
+) -> dict[str, Any]:
+    """Tasks for the U-Net op, and the rows of runs completed before."""
+    part = survey_night(context)
+    model = champion.resolve()
+    context.log.info(f"champion is {model.name} version {model.version} ({model.sha256[:12]})")
+    tasks = plan_detection(
+        stored(difference_runs, difference_images, "run_id"),
+        preprocess_runs,
+        candidates,
+        model.model_id,
+        model.sha256,
+        DetectionConfig(**part.survey.detection),
+    )
+    todo, done = split_completed(tasks, ledger, ModelRun, config.force)
+    return _jsonable({"model": model.row(), "todo": [asdict(t) for t in todo], "done": done})
+
+
+@dg.op(
+    out=dg.Out(io_manager_key="scratch_io"),
+    tags=tags.GPU_TAGS,
+    pool=tags.GPU_POOL,
+    description="Judge candidates with the U-Net: the one op that wants a GPU.",
+)
+def score_with_unet(
+    context: dg.OpExecutionContext,
+    plan: dict[str, Any],
+    champion: ChampionResource,
+    store: StoreResource,
+) -> dict[str, Any]:
+    """Score every planned difference image; a frame that fails is a failed row."""
+    part = survey_night(context)
+    config = DetectionConfig(**part.survey.detection)
+    todo = [DetectionTask.from_json(value) for value in plan["todo"]]
+    runs: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
+    if todo:
+        reference = champion.fetch(plan["model"]["sha256"])
+        model = load_model(reference.weights, reference.card, reference.sha256, config.device)
+        context.log.info(f"{len(todo)} difference images on {model.device}")
+        with open_bench(store) as bench:
+            for done, task in enumerate(todo, start=1):
+                outcome = judge(task, model, bench, config)
+                runs.append(outcome.row)
+                detections.extend(outcome.children)
+                if outcome.has_failed:
+                    context.log.warning(
+                        f"{outcome.row['error_type']}: {outcome.row['error_message']}"
+                    )
+                if done % _PROGRESS_EVERY == 0 or done == len(todo):
+                    context.log.info(f"{done} of {len(todo)} frames")
+    return _jsonable({"runs": runs, "detections": detections})
+
+
+@dg.op(
+    out=dg.Out(io_manager_key="postgres_io"),
+    description="Write model runs and detections.",
+)
+def collect_detections(
+    context: dg.OpExecutionContext, plan: dict[str, Any], scored: dict[str, Any]
+) -> list[TableRows]:
+    """Rows of the model, its runs and their detections, in the order of their keys."""
+    runs = [_typed(ModelRun, row) for row in [*scored["runs"], *plan["done"]]]
+    detections = [_typed(Detection, row) for row in scored["detections"]]
+    judged = [_typed(ModelRun, row)["run_id"] for row in scored["runs"]]
+    context.add_output_metadata(
+        describe(runs)
+        | {
+            "model": f"{plan['model']['name']} version {plan['model']['version']}",
+            "model sha256": plan["model"]["sha256"],
+            "n_detections": len(detections),
+            "n_already_completed": len(plan["done"]),
+            "confidence": _histogram([row["confidence_score"] for row in detections]),
+        }
+    )
+    return [
+        TableRows(Model, [_typed(Model, plan["model"])]),
+        TableRows(ModelRun, runs),
+        TableRows(Detection, detections, parent_column="model_run_id", parent_ids=judged),
+    ]
+
+
+@dg.graph_asset(
+    partitions_def=survey_nights,
+    ins={
+        "candidates": dg.AssetIn(),
+        "difference_images": dg.AssetIn(),
+        "difference_runs": dg.AssetIn(),
+        "preprocess_runs": dg.AssetIn(),
+    },
+    group_name=tags.DETECTION,
+    owners=[tags.OWNER],
+    kinds={"postgres", "pytorch", "table"},
+    code_version=DETECTION_VERSION,
+    description="Candidates and U-Net components with a calibrated confidence of being real. "
+    "The champion model is a resource; its version is in model_runs.",
+)
+def detections(candidates, difference_images, difference_runs, preprocess_runs):
+    """Plan, score on the GPU, collect."""
+    plan = plan_judgement(
+        candidates=candidates,
+        difference_images=difference_images,
+        difference_runs=difference_runs,
+        preprocess_runs=preprocess_runs,
+    )
+    return collect_detections(plan, score_with_unet(plan))
+
+
+def _jsonable(value: dict[str, Any]) -> dict[str, Any]:
+    """The value as JSON gives it back: ids and times are text."""
+    result: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    return result
+
+
+def _typed(table: type[Base], row: dict[str, Any]) -> dict[str, Any]:
+    """A row from JSON with its ids as UUIDs again."""
+    columns = table.__table__.columns
+    return {
+        name: UUID(value)
+        if isinstance(value, str) and columns[name].type.python_type is UUID
+        else value
+        for name, value in row.items()
+    }
+
+
+def _histogram(scores: list[float]) -> dict[str, int]:
+    """Counts of confidences in tenths."""
+    tenths = Counter(min(int(score * 10), 9) for score in scores)
+    return {f"{tenth / 10:.1f} to {(tenth + 1) / 10:.1f}": tenths[tenth] for tenth in range(10)}

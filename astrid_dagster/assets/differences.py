@@ -1,0 +1,96 @@
+"""difference_images and difference_runs: science minus reference."""
+
+import dagster as dg
+
+from astrid_core.differencing.config import DifferenceConfig
+from astrid_core.differencing.subtract import DIFFERENCE_VERSION
+from astrid_core.stages.difference import difference, plan_differences
+from astrid_dagster import tags
+from astrid_dagster.assets.night import (
+    FrameConfig,
+    NightStream,
+    compute,
+    describe,
+    open_bench,
+    split_completed,
+    stored,
+    summary_check,
+    summary_spec,
+)
+from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.partitions import any_night, survey_night, survey_nights
+from astrid_dagster.resources import RunLedger, StoreResource
+from dbschema.models import DifferenceRun
+
+CHECK = "every_frame_differenced"
+MEDIANS = {
+    "scorr_sigma": "σ(S_corr)",
+    "registration_rms_pix": "registration rms (pix)",
+    "n_matched": "stars matched",
+    "flux_ratio": "flux ratio",
+    "masked_fraction": "masked fraction",
+}
+
+
+@dg.multi_asset(
+    name="subtract",
+    ins={
+        "processed_frames": dg.AssetIn(),
+        "preprocess_runs": dg.AssetIn(),
+        "reference_frames": dg.AssetIn(partition_mapping=any_night),
+        "reference_runs": dg.AssetIn(partition_mapping=any_night),
+    },
+    outs={
+        "difference_images": dg.AssetOut(
+            description="ZOGY difference D with its PSF, S_corr, mask and the warped reference.",
+            io_manager_key="fits_io",
+            kinds={"s3", "fits"},
+            code_version=DIFFERENCE_VERSION,
+            group_name=tags.IMAGING,
+            owners=[tags.OWNER],
+        ),
+        "difference_runs": dg.AssetOut(
+            description="Which reference was subtracted and why, and how good the result is.",
+            io_manager_key="postgres_io",
+            kinds={"postgres", "table"},
+            code_version=DIFFERENCE_VERSION,
+            group_name=tags.IMAGING,
+            owners=[tags.OWNER],
+        ),
+    },
+    partitions_def=survey_nights,
+    check_specs=[summary_spec(CHECK, "difference_runs")],
+)
+def subtract(
+    context: dg.AssetExecutionContext,
+    config: FrameConfig,
+    processed_frames,
+    preprocess_runs,
+    reference_frames,
+    reference_runs,
+    store: StoreResource,
+    ledger: RunLedger,
+):
+    """Subtract from every processed frame of the night the reference chosen for it."""
+    part = survey_night(context)
+    tasks = plan_differences(
+        part.survey.name,
+        stored(preprocess_runs, processed_frames, "run_id"),
+        stored(reference_runs, reference_frames, "run_id"),
+        part.survey.min_separation_days,
+        DifferenceConfig(**part.survey.differencing),
+    )
+    todo, done = split_completed(tasks, ledger, DifferenceRun, config.force)
+    with open_bench(store) as bench:
+        stream = NightStream(
+            context, compute(difference, todo, bench, "astrid_core.stages.difference"), len(todo)
+        )
+        yield dg.Output(stream.files(), "difference_images")
+    rows = [*stream.rows, *done]
+    names = {row["observation_id"]: row["archive_id"] for row in preprocess_runs}
+    yield dg.Output(
+        [TableRows(DifferenceRun, rows)],
+        "difference_runs",
+        metadata=describe(rows, MEDIANS, names) | {"n_already_completed": len(done)},
+    )
+    yield summary_check(CHECK, "difference_runs", rows)

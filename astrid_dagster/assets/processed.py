@@ -1,0 +1,89 @@
+"""processed_frames and preprocess_runs: calibrated, measured frames."""
+
+import dagster as dg
+
+from astrid_core.preprocessing.config import PreprocessConfig
+from astrid_core.preprocessing.process import PREPROCESS_VERSION
+from astrid_core.stages.calibration import build_calibrations
+from astrid_core.stages.preprocess import plan_preprocessing, preprocess
+from astrid_dagster import tags
+from astrid_dagster.assets.night import (
+    FrameConfig,
+    NightStream,
+    compute,
+    describe,
+    open_bench,
+    split_completed,
+    stored,
+    summary_check,
+    summary_spec,
+)
+from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.partitions import survey_night, survey_nights
+from astrid_dagster.resources import RunLedger, StoreResource
+from dbschema.models import PreprocessRun
+
+CHECK = "every_frame_processed"
+MEDIANS = {
+    "fwhm_pix": "FWHM (pix)",
+    "sky_noise": "sky noise",
+    "depth_mag": "depth (AB mag, 5σ)",
+    "zero_point_mag": "zero point (mag)",
+    "n_stars": "stars in PSF",
+    "masked_fraction": "masked fraction",
+}
+
+
+@dg.multi_asset(
+    name="preprocess",
+    ins={"raw_frames": dg.AssetIn(), "observations": dg.AssetIn()},
+    outs={
+        "processed_frames": dg.AssetOut(
+            description="Frames: background-subtracted pixels with variance, mask, PSF, WCS and "
+            "star catalogue.",
+            io_manager_key="fits_io",
+            kinds={"s3", "fits"},
+            code_version=PREPROCESS_VERSION,
+            group_name=tags.IMAGING,
+            owners=[tags.OWNER],
+        ),
+        "preprocess_runs": dg.AssetOut(
+            description="What became of each observation's processing, and its quality.",
+            io_manager_key="postgres_io",
+            kinds={"postgres", "table"},
+            code_version=PREPROCESS_VERSION,
+            group_name=tags.IMAGING,
+            owners=[tags.OWNER],
+        ),
+    },
+    partitions_def=survey_nights,
+    check_specs=[summary_spec(CHECK, "preprocess_runs")],
+)
+def processed(
+    context: dg.AssetExecutionContext,
+    config: FrameConfig,
+    raw_frames,
+    observations,
+    store: StoreResource,
+    ledger: RunLedger,
+):
+    """Calibrate, mask and measure every science observation of the night."""
+    part = survey_night(context)
+    stage_config = PreprocessConfig(**part.survey.preprocessing)
+    with open_bench(store) as bench:
+        frames = stored(observations, raw_frames, "id")
+        calibrations = build_calibrations(frames, bench)
+        tasks = plan_preprocessing(part.survey.name, frames, calibrations, stage_config)
+        todo, done = split_completed(tasks, ledger, PreprocessRun, config.force)
+        stream = NightStream(
+            context, compute(preprocess, todo, bench, "astrid_core.stages.preprocess"), len(todo)
+        )
+        yield dg.Output(stream.files(), "processed_frames")
+    rows = [*stream.rows, *done]
+    names = {row["id"]: row["archive_id"] for row in observations}
+    yield dg.Output(
+        [TableRows(PreprocessRun, rows)],
+        "preprocess_runs",
+        metadata=describe(rows, MEDIANS, names) | {"n_already_completed": len(done)},
+    )
+    yield summary_check(CHECK, "preprocess_runs", rows)

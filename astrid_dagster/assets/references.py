@@ -1,0 +1,94 @@
+"""reference_frames and reference_runs: named, versioned sets, built on purpose."""
+
+import dagster as dg
+
+from astrid_core.differencing.references import REFERENCE_VERSION
+from astrid_core.differencing.registration_config import ReferenceConfig
+from astrid_core.stages.reference import plan_references, reference
+from astrid_dagster import tags
+from astrid_dagster.assets.night import (
+    FrameConfig,
+    NightStream,
+    compute,
+    describe,
+    open_bench,
+    split_completed,
+    stored,
+    summary_check,
+    summary_spec,
+)
+from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.partitions import any_night, configured_surveys, surveys
+from astrid_dagster.resources import RunLedger, StoreResource
+from dbschema.models import ReferenceFrame, ReferenceMember
+
+CHECK = "every_reference_built"
+
+
+@dg.multi_asset(
+    name="build_references",
+    ins={
+        "processed_frames": dg.AssetIn(partition_mapping=any_night),
+        "preprocess_runs": dg.AssetIn(partition_mapping=any_night),
+    },
+    outs={
+        "reference_frames": dg.AssetOut(
+            description="Per field and filter: the frame or coadd that is subtracted.",
+            io_manager_key="fits_io",
+            kinds={"s3", "fits"},
+            code_version=REFERENCE_VERSION,
+            group_name=tags.REFERENCES,
+            owners=[tags.OWNER],
+        ),
+        "reference_runs": dg.AssetOut(
+            description="How each reference was built: members, ranks, and why others were "
+            "rejected.",
+            io_manager_key="postgres_io",
+            kinds={"postgres", "table"},
+            code_version=REFERENCE_VERSION,
+            group_name=tags.REFERENCES,
+            owners=[tags.OWNER],
+        ),
+    },
+    partitions_def=surveys,
+    check_specs=[summary_spec(CHECK, "reference_runs")],
+)
+def build_references(
+    context: dg.AssetExecutionContext,
+    config: FrameConfig,
+    processed_frames,
+    preprocess_runs,
+    store: StoreResource,
+    ledger: RunLedger,
+):
+    """Build the survey's reference set from the processed frames its configuration names."""
+    survey = configured_surveys().surveys[context.partition_key]
+    chosen = [
+        run
+        for run in stored(preprocess_runs, processed_frames, "run_id")
+        if survey.is_reference(run["night"], run["archive_id"])
+    ]
+    stage_config = ReferenceConfig(
+        method=survey.references.method, max_members=survey.references.max_members
+    )
+    tasks = plan_references(survey.name, survey.references.name, chosen, stage_config)
+    todo, done = split_completed(tasks, ledger, ReferenceFrame, config.force)
+    with open_bench(store) as bench:
+        stream = NightStream(
+            context, compute(reference, todo, bench, "astrid_core.stages.reference"), len(todo)
+        )
+        yield dg.Output(stream.files(), "reference_frames")
+    rows = [*stream.rows, *done]
+    if not rows:
+        context.log.warning(
+            f"No processed frame of {survey.name} belongs to its reference set "
+            f"'{survey.references.name}': process the reference nights first, or name them in "
+            "surveys.yaml."
+        )
+    yield dg.Output(
+        [TableRows(ReferenceFrame, rows), TableRows(ReferenceMember, stream.children)],
+        "reference_runs",
+        metadata=describe(rows, {"n_members": "members", "fwhm_pix": "FWHM (pix)"})
+        | {"set": survey.references.name, "n_already_completed": len(done)},
+    )
+    yield summary_check(CHECK, "reference_runs", rows)

@@ -1,0 +1,41 @@
+"""The assembly of everything Dagster loads; tests and the command line share it."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from astrid_core.settings import DefinitionSettings
+from astrid_dagster.assets import ALL_ASSETS
+from astrid_dagster.executors import executor
+from astrid_dagster.io_managers.fits import FitsIOManager
+from astrid_dagster.io_managers.postgres import PostgresIOManager
+from astrid_dagster.io_managers.scratch import ScratchIOManager
+from astrid_dagster.jobs import nightly, reference_nights, references
+from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
+from astrid_dagster.schedules import every_noon
+from astrid_dagster.sensors import report_failed_runs
+
+
+def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """All definitions, with some resources replaced."""
+    store, database = StoreResource(), DatabaseResource()
+    resources: dict[str, object] = {
+        "store": store,
+        "database": database,
+        "ledger": RunLedger(database=database),
+        "champion": ChampionResource(),
+        "fits_io": FitsIOManager(store=store, database=database),
+        "postgres_io": PostgresIOManager(database=database),
+        "scratch_io": ScratchIOManager(store=store),
+    }
+    return dg.Definitions(
+        assets=[*ALL_ASSETS],
+        jobs=[nightly, reference_nights, references],
+        schedules=[every_noon],
+        sensors=[report_failed_runs],
+        executor=executor(DefinitionSettings().executor),
+        resources=resources | dict(resource_overrides or {}),
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,26 @@
+"""Jobs: a night from files to detections, and the reference sets."""
+
+import dagster as dg
+
+from astrid_dagster.assets import NIGHT_ASSETS
+from astrid_dagster.assets.observations import ingest
+from astrid_dagster.assets.processed import processed
+from astrid_dagster.assets.references import build_references
+
+nightly = dg.define_asset_job(
+    "nightly",
+    selection=dg.AssetSelection.assets(*NIGHT_ASSETS),
+    description="One survey-night from files to detections, in one run. Leaves references alone.",
+)
+
+reference_nights = dg.define_asset_job(
+    "reference_nights",
+    selection=dg.AssetSelection.assets(ingest, processed),
+    description="Ingest and process a night whose frames a reference set is to be built from.",
+)
+
+references = dg.define_asset_job(
+    "references",
+    selection=dg.AssetSelection.assets(build_references),
+    description="Build a survey's reference set from its processed reference nights.",
+)

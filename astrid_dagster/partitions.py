@@ -1,0 +1,53 @@
+"""Partitions: survey × night, and survey alone for references."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import dagster as dg
+
+from astrid_core.settings import DefinitionSettings
+from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
+
+SURVEY = "survey"
+NIGHT = "night"
+
+
+def configured_surveys() -> SurveysFile:
+    """The surveys of this deployment: ``ASTRID_SURVEYS_FILE``, else the packaged ones."""
+    return load_surveys(DefinitionSettings().surveys_file)
+
+
+SURVEYS = configured_surveys()
+
+surveys = dg.StaticPartitionsDefinition(sorted(SURVEYS.surveys))
+
+# Ends a day ahead, so that last night is a partition as soon as the day begins in UTC.
+nights = dg.DailyPartitionsDefinition(start_date=SURVEYS.partitions_start.isoformat(), end_offset=1)
+
+survey_nights = dg.MultiPartitionsDefinition({SURVEY: surveys, NIGHT: nights})
+
+
+# References are built from many nights and serve many nights: "this survey, any night".
+any_night = dg.MultiToSingleDimensionPartitionMapping(SURVEY)
+
+
+@dataclass(frozen=True)
+class SurveyNight:
+    """One partition of the imaging assets."""
+
+    survey: SurveyConfig
+    night: dt.date
+
+    @property
+    def key(self) -> dg.MultiPartitionKey:
+        """Dagster's key of the partition."""
+        return dg.MultiPartitionKey({SURVEY: self.survey.name, NIGHT: self.night.isoformat()})
+
+
+def survey_night(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> SurveyNight:
+    """The survey and night a run is about."""
+    dimensions = survey_nights.get_partition_key_from_str(context.partition_key).keys_by_dimension
+    return SurveyNight(
+        configured_surveys().surveys[dimensions[SURVEY]],
+        dt.date.fromisoformat(dimensions[NIGHT]),
+    )

@@ -1,0 +1,29 @@
+"""Schedules: every nightly survey, every noon."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from astrid_dagster.jobs import nightly
+from astrid_dagster.partitions import NIGHT, SURVEY, configured_surveys
+
+
+@dg.schedule(
+    job=nightly,
+    cron_schedule="0 12 * * *",
+    execution_timezone="UTC",
+    description="At noon UTC, processes last night of every survey that says 'nightly: true'.",
+)
+def every_noon(context: dg.ScheduleEvaluationContext):
+    """One run per nightly survey for the night that has just ended."""
+    night = (context.scheduled_execution_time.date() - timedelta(days=1)).isoformat()
+    names = [name for name, survey in configured_surveys().surveys.items() if survey.nightly]
+    if not names:
+        return dg.SkipReason("No survey in surveys.yaml says 'nightly: true'.")
+    return [
+        dg.RunRequest(
+            run_key=f"{name}|{night}",
+            partition_key=dg.MultiPartitionKey({SURVEY: name, NIGHT: night}),
+        )
+        for name in names
+    ]
