@@ -94,7 +94,9 @@ class KeywordMap(BaseModel):
         "BAND", "FILTER", "FILTNAM", "FILTNAM1", "FILTERID", "FPA.FILTERID", "INSFLNAM", "FILTERS",
         "FILTER1", "FILT",
     )  # fmt: skip
-    gain: Lookup = _keywords("EGAIN", "CCDGAIN", "ATODGAIN", "GAINEFF", "GAIN", "CELL.GAIN")
+    gain: Lookup = _keywords(
+        "EGAIN", "CCDGAIN", "ATODGAIN", "GAINEFF", "GAIN", "CELL.GAIN", "GAINA"
+    )
     """Electrons per raw unit. EGAIN first: amateur cameras keep a dial setting in GAIN."""
     read_noise: Lookup = _keywords(
         "RDNOISE", "READNOIS", "RON", "ENOISE", "READNSE", "READNSEA", "RDNOISEA"
@@ -108,8 +110,8 @@ class KeywordMap(BaseModel):
     instrument: Lookup = _keywords("INSTRUME", "FPA.INSTRUMENT", "CAMERA", "TELESCOP")
     detector: Lookup = _keywords("DETECTOR", "CCDNUM", "CCDID", "CCDNAME", "DETECTID", "CHIP")
     unit: Lookup = _keywords("BUNIT")
-    zero_point: Lookup = _keywords("MAGZERO", "MAGZPT", "PHOTZPT", "ZPMAG", "FPA.ZP")
-    """AB magnitude of one raw unit in total (not per second, not Vega)."""
+    zero_point: Lookup = _keywords("MAGZERO", "MAGZPT", "ZPMAG", "FPA.ZP")
+    """AB magnitude of one raw unit in total: not per second, not Vega, not ST (PHOTZPT)."""
 
     @model_validator(mode="after")
     def _formats_are_for_dates(self) -> "KeywordMap":

@@ -23,10 +23,14 @@ class SourceFile:
         The archive's own name for it, stable over machines and runs.
     path
         Where it lies now. It may be temporary: valid until the next file is asked for.
+    field
+        Field of a pointing its header does not name, where the survey knows it (only the
+        survey sees all dithers of a pointing); None leaves it to the file itself.
     """
 
     name: str
     path: Path
+    field: str | None = None
 
 
 @runtime_checkable

@@ -1,0 +1,407 @@
+"""Guarded FITS input: which images a file holds, and their pixels.
+
+What belongs here: telling sky images from everything else FITS can hold, and reading one.
+What does not: what the header says about the exposure (``ingest``).
+"""
+
+import io
+import re
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from astrid_core.errors import BadFitsError, FrameTooLargeError, NotAnImageError
+from astrid_core.surveys.fits_layout import (
+    BLOCK_BYTES,
+    BYTES_PER_PIXEL,
+    HduLayout,
+    open_stream,
+    read_data,
+    walk,
+)
+
+F32 = NDArray[np.float32]
+
+MIN_SIDE_PIX = 8
+"""Images narrower than this hold no measurable sky."""
+
+_SCIENCE_NAMES = frozenset({"SCI", "SCIENCE", "IMAGE"})
+_COMPANION_NAME = re.compile(
+    r"(VAR|VARIANCE|WHT|WGT|WEIGHT|IVAR|INVVAR|DQ|DQMASK|ERR|ERROR|SIGMA|RMS|MASK|MSK|BPM|FLAGS?|"
+    r"CON|CTX|CONTEXT|AREA|EXP|BKG|BACKGROUND|OOW|OOD|WCSDVARR|D2IMARR|.*[._ ](MASK|WEIGHT|VAR))"
+    r"([_ ].*|\d*)",
+    re.IGNORECASE,
+)
+_COMPANION_FILE = re.compile(
+    r"(?:^|[_.\- ])(bpm|badpix\w*|dq|dqmask|ood|oow|wht|weights?|wtmap|ivar|invvar|mask)"
+    r"(?=[_.\- ]|$)",
+    re.IGNORECASE,
+)
+_NOT_INHERITED = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|"
+    r"DATASUM|EXTNAME|EXTVER|EXTLEVEL|INHERIT|NEXTEND|END|COMMENT|HISTORY|"
+    r"WCSAXES.?|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)\d.?|(CD|PC|PV|PS)\d+_\d+.?|LONPOLE.?|LATPOLE.?|"
+    r"[AB]P?_(ORDER|\d_\d|DMAX)"
+)
+_TABLE_ONLY = re.compile(
+    r"TFIELDS|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM)\d+|THEAP|Z(IMAGE|SIMPLE|TENSION|"
+    r"BITPIX|NAXIS\d*|TILE\d+|CMPTYPE|NAME\d+|VAL\d+|MASKCMP|QUANTIZ|DITHER0|BLANK|EXTEND|BLOCKED|"
+    r"PCOUNT|GCOUNT|HECKSUM|DATASUM)"
+)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """A sky image inside a FITS file, known from headers alone.
+
+    Attributes
+    ----------
+    index
+        HDU index; 0 is the primary.
+    tag
+        ``SCI,1`` (EXTNAME, EXTVER), else the index: how the HDU is named in archive ids.
+    shape
+        (ny, nx).
+    header
+        The image's header, gaps filled from the primary header (WCS and structure never).
+    """
+
+    index: int
+    tag: str
+    shape: tuple[int, int]
+    header: fits.Header
+
+
+def image_hdus(path: Path, max_frame_mpix: float) -> list[ImageInfo]:
+    """Sky images of a file, from headers alone.
+
+    Extensions named SCI or IMAGE where there are any; else every two-dimensional image
+    that is not named as a companion (variance, weight, mask, ...).
+
+    Parameters
+    ----------
+    path
+        Plain, ``.gz`` or ``.bz2`` FITS, tile-compressed or not, with any extensions.
+    max_frame_mpix
+        Largest image accepted, 10^6 pixels.
+
+    Raises
+    ------
+    BadFitsError
+        If the file is not FITS or is truncated.
+    NotAnImageError
+        If it is intact but holds no sky image; the message says what it holds.
+    FrameTooLargeError
+        If an image, or the file as a whole, exceeds the limit.
+    """
+    found: list[ImageInfo] = []
+    refused: list[str] = []
+    primary: fits.Header | None = None
+    _refuse_companion_file(path)
+    with open_stream(path) as stream:
+        for layout in walk(stream, path.name, max_frame_mpix):
+            header = _image_header(layout)
+            primary = header if primary is None else primary
+            why_not = _why_not_an_image(layout, header)
+            if why_not:
+                refused.append(f"HDU {layout.index} {why_not}")
+                continue
+            info = ImageInfo(
+                layout.index, _tag(layout), _shape(header), _inherit(header, primary, layout.index)
+            )
+            _check_size(info, layout, path.name, max_frame_mpix)
+            found.append(info)
+    named = [info for info in found if _name(info.header).upper() in _SCIENCE_NAMES]
+    if not found:
+        raise NotAnImageError(
+            f"{path.name} holds no sky image: {'; '.join(refused)}.",
+            remedy="Nothing to do if this is right; else exclude it, or name its image SCI.",
+        )
+    return named or found
+
+
+def primary_header(path: Path, max_frame_mpix: float) -> fits.Header:
+    """Primary header of any FITS file, image or not.
+
+    Raises
+    ------
+    BadFitsError
+        If the file is not FITS.
+    """
+    with open_stream(path) as stream:
+        return next(walk(stream, path.name, max_frame_mpix)).header
+
+
+def read_image(path: Path, hdu: int, max_frame_mpix: float) -> tuple[F32, fits.Header]:
+    """Pixels of one image, scaled, and its header.
+
+    Parameters
+    ----------
+    hdu
+        Index as in :class:`ImageInfo`.
+
+    Returns
+    -------
+    data : (ny, nx) float32
+        BSCALE and BZERO applied; NaN where BLANK or NaN.
+    header
+        As :attr:`ImageInfo.header`.
+
+    Raises
+    ------
+    BadFitsError
+        If the file has no such image or it cannot be decoded.
+    FrameTooLargeError
+        If the image exceeds ``max_frame_mpix``, or a compressed tile what it should hold.
+    """
+    primary: fits.Header | None = None
+    with open_stream(path) as stream:
+        for layout in walk(stream, path.name, max_frame_mpix):
+            header = _image_header(layout)
+            primary = header if primary is None else primary
+            if layout.index < hdu:
+                continue
+            why_not = _why_not_an_image(layout, header)
+            if why_not:
+                raise NotAnImageError(
+                    f"{path.name}: HDU {hdu} {why_not}.", remedy="Ingest the file again."
+                )
+            info = ImageInfo(hdu, _tag(layout), _shape(header), _inherit(header, primary, hdu))
+            _check_size(info, layout, path.name, max_frame_mpix)
+            content = layout.header_bytes + read_data(stream, layout, path.name)
+            return _decode(content, info, f"{path.name}: HDU {hdu}"), info.header
+    raise BadFitsError(
+        f"{path.name} has no HDU {hdu}.", remedy="Ingest the file again; it has changed."
+    )
+
+
+# --- what an HDU is -----------------------------------------------------------------------
+
+
+def _refuse_companion_file(path: Path) -> None:
+    match = _COMPANION_FILE.search(path.name)
+    if match:
+        raise NotAnImageError(
+            f"{path.name} is a mask or weight map by its name ('{match[1]}'), not a sky image.",
+            remedy="Nothing to do if this is right; else rename the file.",
+        )
+
+
+def _why_not_an_image(layout: HduLayout, header: fits.Header) -> str | None:
+    """Why an HDU is not a sky image ('is a table'); None if it may be one."""
+    if header.get("GROUPS") is True and header["NAXIS"] and not header["NAXIS1"]:
+        return "holds random groups (visibilities)"
+    if not _is_image(layout):
+        return "is a table"
+    axes = [int(header[f"NAXIS{axis + 1}"]) for axis in range(int(header["NAXIS"]))]
+    if not axes or 0 in axes:
+        return "is empty"
+    if any(length > 1 for length in axes[2:]):
+        return f"is a cube ({' × '.join(map(str, axes))}), only two-dimensional images are used"
+    if len(axes) == 1:
+        return "is one-dimensional"
+    if min(axes[:2]) < MIN_SIDE_PIX:
+        return f"is too small to hold sky ({axes[0]} × {axes[1]} px)"
+    if layout.index and _COMPANION_NAME.fullmatch(_name(header)):
+        return f"is a companion plane ('{_name(header)}')"
+    return None
+
+
+def _is_image(layout: HduLayout) -> bool:
+    return (
+        layout.index == 0
+        or _is_tile_compressed(layout.header)
+        or str(layout.header["XTENSION"]).strip() in ("IMAGE", "IUEIMAGE")
+    )
+
+
+def _is_tile_compressed(header: fits.Header) -> bool:
+    return header.get("ZIMAGE") is True
+
+
+def _image_header(layout: HduLayout) -> fits.Header:
+    """Header of the image itself: for a tile-compressed one, without its table."""
+    header = layout.header
+    if not _is_tile_compressed(header):
+        return header
+    axes = range(1, _whole(header, "ZNAXIS") + 1)
+    image = fits.Header(
+        [("BITPIX", _whole(header, "ZBITPIX")), ("NAXIS", len(axes))]
+        + [(f"NAXIS{axis}", _whole(header, f"ZNAXIS{axis}")) for axis in axes]
+    )
+    structural = re.compile(r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT")
+    for card in header.cards:
+        if not structural.fullmatch(card.keyword) and not _TABLE_ONLY.fullmatch(card.keyword):
+            image.append(card)
+    return image
+
+
+def _whole(header: fits.Header, keyword: str) -> int:
+    try:
+        number = int(header[keyword])
+    except (KeyError, TypeError, ValueError, fits.VerifyError) as error:
+        raise BadFitsError(
+            f"A tile-compressed image does not state {keyword}.",
+            remedy="Fetch the file again; it is damaged.",
+        ) from error
+    if number < 0:
+        raise BadFitsError(
+            f"A tile-compressed image states an impossible {keyword}.",
+            remedy="Fetch the file again; it is damaged.",
+            value=number,
+        )
+    return number
+
+
+def _shape(header: fits.Header) -> tuple[int, int]:
+    return int(header["NAXIS2"]), int(header["NAXIS1"])
+
+
+def _name(header: fits.Header) -> str:
+    return str(header.get("EXTNAME", "")).strip()
+
+
+def _tag(layout: HduLayout) -> str:
+    name = _name(layout.header)
+    if not name or layout.index == 0:
+        return str(layout.index)
+    return f"{name},{layout.header.get('EXTVER', 1)}"
+
+
+def _inherit(header: fits.Header, primary: fits.Header, index: int) -> fits.Header:
+    """Header with its gaps filled from the primary's (FITS standard appendix K)."""
+    if index == 0:
+        return header
+    merged = header.copy()
+    for card in primary.cards:
+        keyword = card.keyword
+        if keyword and keyword not in merged and not _NOT_INHERITED.fullmatch(keyword):
+            merged.append(card)
+    return merged
+
+
+# --- limits -------------------------------------------------------------------------------
+
+
+def _check_size(info: ImageInfo, layout: HduLayout, name: str, max_frame_mpix: float) -> None:
+    n_pixels = info.shape[0] * info.shape[1]
+    limit = int(max_frame_mpix * 1e6)
+    tiles = _tile_pixels(layout.header) if _is_tile_compressed(layout.header) else 0
+    # A compressed image is rarely larger than the image; twice its size is no image.
+    stored = layout.data_bytes // (2 * BYTES_PER_PIXEL)
+    if max(n_pixels, tiles, stored) > limit:
+        raise FrameTooLargeError(
+            f"{name}: HDU {info.index} is larger than ASTRID_MAX_FRAME_MPIX allows.",
+            remedy="Raise ASTRID_MAX_FRAME_MPIX if this image is genuine.",
+            width_pix=info.shape[1],
+            height_pix=info.shape[0],
+            max_frame_mpix=max_frame_mpix,
+        )
+
+
+def _tile_pixels(header: fits.Header) -> int:
+    """Pixels of one tile; a row of the image where the header does not say."""
+    n_axes = _whole(header, "ZNAXIS")
+    pixels = 1
+    for axis in range(1, n_axes + 1):
+        default = _whole(header, f"ZNAXIS{axis}") if axis == 1 else 1
+        pixels *= _whole(header, f"ZTILE{axis}") if f"ZTILE{axis}" in header else default
+    return pixels
+
+
+def _check_tiles(hdu: fits.BinTableHDU, what: str) -> None:
+    """Refuse tiles that would decompress to more than a tile holds.
+
+    astropy decodes gzip tiles without a limit, and HCOMPRESS tiles by the dimensions
+    they state themselves.
+    """
+    limit_pixels = _tile_pixels(hdu.header)
+    scheme = str(hdu.header.get("ZCMPTYPE", "")).strip()
+    names = set(hdu.columns.names)
+    for column in {"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA"} & names:
+        is_gzip = scheme.startswith("GZIP") or column == "GZIP_COMPRESSED_DATA"
+        if not is_gzip and scheme != "HCOMPRESS_1":
+            continue
+        for tile in hdu.data[column]:
+            content = np.asarray(tile).tobytes()
+            size = (
+                _gzip_bytes(content, limit_pixels * BYTES_PER_PIXEL) / BYTES_PER_PIXEL
+                if is_gzip
+                else _hcompress_pixels(content)
+            )
+            if size > limit_pixels:
+                raise FrameTooLargeError(
+                    f"{what} holds a compressed tile that is larger than it should be.",
+                    remedy="Do not trust this file; fetch it again.",
+                    tile_pixels=limit_pixels,
+                )
+
+
+def _gzip_bytes(content: bytes, limit: int) -> int:
+    """Decompressed size, counted no further than just beyond ``limit``."""
+    if not content:
+        return 0
+    return len(zlib.decompressobj(wbits=47).decompress(content, max_length=limit + 1))
+
+
+def _hcompress_pixels(content: bytes) -> int:
+    """Pixels an HCOMPRESS stream says it holds (two 32-bit numbers after the magic)."""
+    if len(content) < 10:
+        return 0
+    n_x, n_y = int.from_bytes(content[2:6], "big"), int.from_bytes(content[6:10], "big")
+    return n_x * n_y
+
+
+# --- pixels -------------------------------------------------------------------------------
+
+_EMPTY_PRIMARY = b"".join(
+    card.ljust(80)
+    for card in (
+        b"SIMPLE  =                    T",
+        b"BITPIX  =                    8",
+        b"NAXIS   =                    0",
+        b"EXTEND  =                    T",
+        b"END",
+    )
+).ljust(BLOCK_BYTES)
+
+
+def _decode(content: bytes, info: ImageInfo, what: str) -> F32:
+    """Pixels from the bytes of one HDU."""
+    stored = content if info.index == 0 else _EMPTY_PRIMARY + content
+    number = 0 if info.index == 0 else 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # header conformance is not the pixels' matter
+            if number and content.startswith(b"XTENSION= 'BINTABLE'"):
+                with fits.open(io.BytesIO(stored), disable_image_compression=True) as tables:
+                    _check_tiles(tables[number], what)
+            # uint=False: unsigned 16-bit data becomes float32 with BLANK as NaN.
+            with fits.open(io.BytesIO(stored), memmap=False, uint=False) as hdus:
+                data: NDArray[Any] = hdus[number].data
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        RuntimeError,
+        zlib.error,
+    ) as error:
+        raise BadFitsError(
+            f"{what} cannot be decoded: {error}.",
+            remedy="Fetch the file again; it is damaged.",
+        ) from error
+    if data is None or data.size != info.shape[0] * info.shape[1]:
+        raise BadFitsError(
+            f"{what} does not hold the image its header announces.",
+            remedy="Fetch the file again; it is damaged.",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32 becomes inf
+        return np.ascontiguousarray(data.reshape(info.shape), dtype=np.float32)

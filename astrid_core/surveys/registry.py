@@ -1,0 +1,22 @@
+"""From configuration to a survey: the one place that knows the adapters."""
+
+from astrid_core.surveys.config import SurveyConfig, require_resolved
+from astrid_core.surveys.folder import FolderSurvey
+from astrid_core.surveys.protocol import Survey
+
+
+def open_survey(config: SurveyConfig) -> Survey:
+    """Open a survey with the adapter its configuration names.
+
+    Raises
+    ------
+    ConfigurationError
+        If it needs an environment variable that is not set, or an option is wrong.
+    """
+    require_resolved(config)
+    if config.adapter == "folder":
+        return FolderSurvey(config)
+    # Imported here: the simulator is heavy and few processes need it.
+    from astrid_core.simulation.survey import SimulatedSurvey
+
+    return SimulatedSurvey(config)
