@@ -1,0 +1,110 @@
+"""Cutouts: what people and the U-Net are shown of each candidate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from astrid_core.differencing.difference import DifferenceImage
+from astrid_core.errors import BadFitsError
+from astrid_core.flags import PixelFlag
+from astrid_core.frame import Frame, native, open_hdus, write_hdus
+
+F32 = NDArray[np.float32]
+
+PLANES = ("science", "reference", "difference", "scorr")
+"""Planes of a triplet in their order; S_corr comes along as a fourth."""
+
+
+def cut_triplets(
+    difference: DifferenceImage,
+    science: Frame,
+    x_pix: NDArray[np.floating],
+    y_pix: NDArray[np.floating],
+    half_width: int = 31,
+) -> F32:
+    """Cut science, reference, D and S_corr around positions.
+
+    Parameters
+    ----------
+    x_pix, y_pix
+        (n,) positions; a cutout is centred on the nearest pixel.
+
+    Returns
+    -------
+    (n, 4, 2·half_width + 1, 2·half_width + 1) float32, planes in the order of ``PLANES``,
+    NaN outside the frame and where there is no data.
+    """
+    missing = (difference.mask & np.uint16(PixelFlag.NODATA)) != 0
+    side = 2 * half_width + 1
+    stack = np.full((len(x_pix), len(PLANES), side, side), np.nan, dtype=np.float32)
+    images = (science.data, difference.reference, difference.difference, difference.scorr)
+    ny, nx = difference.shape
+    for index, (x, y) in enumerate(zip(x_pix, y_pix, strict=True)):
+        left, low = round(float(x)) - half_width, round(float(y)) - half_width
+        rows = slice(max(0, low), max(0, min(ny, low + side)))
+        columns = slice(max(0, left), max(0, min(nx, left + side)))
+        there = (
+            slice(rows.start - low, rows.stop - low),
+            slice(columns.start - left, columns.stop - left),
+        )
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            continue
+        for plane, image in enumerate(images):
+            cut = image[rows, columns]
+            gone = missing[rows, columns] if plane else ~np.isfinite(cut)
+            stack[(index, plane, *there)] = np.where(gone, np.float32(np.nan), cut)
+    return stack
+
+
+def write_cutouts(
+    stack: F32,
+    ids: Sequence[UUID],
+    path: Path,
+    provenance: dict[str, str] | None = None,
+) -> None:
+    """Write the cutouts of one difference image as FITS of reproducible bytes.
+
+    Parameters
+    ----------
+    stack
+        From :func:`cut_triplets`.
+    ids
+        The candidates' ids, in the stack's order.
+    provenance
+        Extra primary cards (keyword of up to 8 characters → text).
+
+    Raises
+    ------
+    ValueError
+        If there is not one id per cutout.
+    """
+    if len(ids) != len(stack):
+        raise ValueError(f"{len(stack)} cutouts but {len(ids)} ids")
+    primary = fits.PrimaryHDU()
+    primary.header["PLANES"] = ",".join(PLANES)
+    primary.header.update(provenance or {})
+    column = fits.Column(name="candidate_id", format="36A", array=[str(one) for one in ids])
+    table = fits.BinTableHDU.from_columns([column], name="IDS")
+    write_hdus(fits.HDUList([primary, fits.ImageHDU(stack, name="CUTOUTS"), table]), path)
+
+
+def read_cutouts(path: Path) -> tuple[F32, list[UUID]]:
+    """Read cutouts and candidate ids written by :func:`write_cutouts`.
+
+    Raises
+    ------
+    BadFitsError
+        If the file is not one or a checksum does not hold.
+    """
+    with open_hdus(path) as hdus:
+        if "CUTOUTS" not in hdus or "IDS" not in hdus:
+            raise BadFitsError(
+                f"{path} holds no cutouts",
+                remedy="Re-materialize the candidates that wrote it.",
+            )
+        stack = native(hdus["CUTOUTS"].data, np.float32)
+        return stack, [UUID(text) for text in hdus["IDS"].data["candidate_id"]]
