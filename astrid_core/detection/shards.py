@@ -82,7 +82,7 @@ def match_candidates(
 ) -> NDArray[Any]:
     """Candidates (n,) of ``SHARD_CANDIDATE_DTYPE`` with the truth of each.
 
-    Real: a change of S/N ≥ 3 within max(1.5 px, 0.5 FWHM). Unclear: within 1.5 FWHM of a
+    Real: a change of S/N ≥ 3 within ``match_radius``. Unclear: within 1.5 FWHM of a
     change but not real, which may be its blend, its wing or a change too faint to ask for.
     Bogus: all others.
 
@@ -101,10 +101,15 @@ def match_candidates(
     distance, nearest = tree.query(np.stack([x_pix, y_pix], axis=1))
     snr = truth["snr_true"][nearest]
     candidates["label"][distance <= 1.5 * fwhm_pix] = IGNORED
-    real = (distance <= max(1.5, 0.5 * fwhm_pix)) & (snr >= MIN_REAL_SNR)
+    real = (distance <= match_radius(fwhm_pix)) & (snr >= MIN_REAL_SNR)
     candidates["label"][real] = REAL
     candidates["snr_true"][real] = snr[real]
     return candidates
+
+
+def match_radius(fwhm_pix: float) -> float:
+    """Distance in pixels within which a position is that of a real change."""
+    return max(1.5, 0.5 * fwhm_pix)
 
 
 def label_pixels(

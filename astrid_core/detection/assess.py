@@ -1,0 +1,201 @@
+"""Calibrating and assessing a network on shards it was not trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from astrid_core.detection.card import Calibration
+from astrid_core.detection.components import find_components
+from astrid_core.detection.config import DetectionConfig
+from astrid_core.detection.evaluation import (
+    best_threshold,
+    calibration_error,
+    fit_calibration,
+    ranking_figures,
+    threshold_figures,
+)
+from astrid_core.detection.judging import calibrate, disc_radius, judge_positions
+from astrid_core.detection.loss import IGNORED, REAL
+from astrid_core.detection.shards import MIN_REAL_SNR, Shard, match_radius
+from astrid_core.detection.tiling import PlanesOf
+from astrid_core.detection.unet import RealBogusModel
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+COMPONENT_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Pixel probabilities tried as the threshold of components."""
+
+MIN_COMPONENT_PURITY = 0.5
+"""At least every other component proposed on validation fields must be real."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judged positions of known truth; all (n,).
+
+    Attributes
+    ----------
+    scores
+        Mean log-odds, uncalibrated.
+    snr_true
+        NaN where bogus.
+    scorr_peak
+        Signed; NaN for components.
+    """
+
+    scores: F64
+    is_real: NDArray[np.bool_]
+    snr_true: F64
+    scorr_peak: F64
+
+    @classmethod
+    def of(cls, parts: Sequence["Judged"]) -> "Judged":
+        """Parts joined."""
+        names = ("scores", "is_real", "snr_true", "scorr_peak")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def judge_candidates(
+    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+) -> Judged:
+    """Judge the candidates of shards whose truth is clear."""
+    parts = []
+    for shard in shards:
+        known = shard.candidates[shard.candidates["label"] != IGNORED]
+        scores = judge_positions(
+            model,
+            shard_planes(shard),
+            shard.labels.shape,
+            known["x_pix"],
+            known["y_pix"],
+            disc_radius(shard.fwhm_pix),
+            config.batch_size,
+        )
+        is_real = known["label"] == REAL
+        parts.append(Judged(scores, is_real, known["snr_true"], known["scorr_peak"]))
+    return Judged.of(parts)
+
+
+def judge_components(
+    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+) -> Judged:
+    """Find components on shards, as ``detect`` does, and say which are real."""
+    parts = []
+    for shard in shards:
+        known = shard.candidates["x_pix"], shard.candidates["y_pix"]
+        found = find_components(
+            model, shard_planes(shard), shard.labels.shape, known, shard.fwhm_pix, config
+        )
+        real = shard.truth[shard.truth["snr_true"] >= MIN_REAL_SNR]
+        snr = np.full(len(found.scores), np.nan)
+        if len(real) and len(found.scores):
+            tree = KDTree(np.stack([real["x_pix"], real["y_pix"]], axis=1))
+            distance, nearest = tree.query(np.stack([found.x_pix, found.y_pix], axis=1))
+            matched = np.asarray(distance <= match_radius(shard.fwhm_pix))
+            snr[matched] = real["snr_true"][np.asarray(nearest)[matched]]
+        parts.append(Judged(found.scores, np.isfinite(snr), snr, np.full(len(snr), np.nan)))
+    return Judged.of(parts)
+
+
+def choose_component_threshold(
+    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+) -> tuple[float, Judged]:
+    """Lowest threshold at which components are pure enough, and the components there.
+
+    Where none is, the highest tried: the full-frame pass then adds next to nothing.
+    """
+    for threshold in COMPONENT_THRESHOLDS:
+        settings = config.model_copy(update={"component_threshold": threshold})
+        judged = judge_components(model, shards, settings)
+        if len(judged.is_real) and judged.is_real.mean() >= MIN_COMPONENT_PURITY:
+            break
+    return threshold, judged
+
+
+def calibrate_model(
+    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+) -> dict[str, Any]:
+    """Calibrations and thresholds from validation shards, as fields of a model card."""
+    judged = judge_candidates(model, shards, config)
+    calibration = fit_calibration(judged.scores, judged.is_real)
+    threshold, components = choose_component_threshold(model, shards, config)
+    return {
+        "calibration": calibration,
+        "threshold": best_threshold(calibrate(judged.scores, calibration), judged.is_real),
+        "component_threshold": threshold,
+        "component_calibration": fit_calibration(
+            components.scores, components.is_real, calibration
+        ),
+    }
+
+
+def assess(
+    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+) -> dict[str, Any]:
+    """Figures on held-out shards, beside those of plain |S_corr| on the same candidates."""
+    card = model.card
+    judged = judge_candidates(model, shards, config)
+    confidence = calibrate(judged.scores, card.calibration)
+    components = judge_components(model, shards, config)
+    area_mpix = sum(shard.labels.size for shard in shards) / 1e6
+    significance = np.abs(judged.scorr_peak)
+    matching = _threshold_of_completeness(confidence, significance, judged.is_real, card.threshold)
+    return {
+        "n_fields": len({shard.sky for shard in shards}),
+        "n_images": len(shards),
+        "n_real": int(judged.is_real.sum()),
+        "n_bogus": int((~judged.is_real).sum()),
+        "unet": {
+            **ranking_figures(confidence, judged.is_real),
+            **threshold_figures(confidence, judged.is_real, judged.snr_true, card.threshold),
+            "expected_calibration_error": calibration_error(confidence, judged.is_real),
+        },
+        "scorr": {
+            **ranking_figures(significance, judged.is_real),
+            "at_equal_completeness": threshold_figures(
+                significance, judged.is_real, judged.snr_true, matching
+            ),
+        },
+        "components": {
+            "n_real": int(components.is_real.sum()),
+            "n_bogus": int((~components.is_real).sum()),
+            "bogus_per_mpix": float((~components.is_real).sum() / area_mpix),
+            "confidence_mean": _mean(calibrate(components.scores, card.component_calibration)),
+        },
+    }
+
+
+def shard_planes(shard: Shard) -> PlanesOf:
+    """Reader of a shard's planes."""
+
+    def planes_of(rows: slice, columns: slice) -> F32:
+        return shard.planes[:, rows, columns].astype(np.float32)
+
+    return planes_of
+
+
+def uncalibrated() -> dict[str, Any]:
+    """Card fields of a network before its calibration."""
+    return {
+        "calibration": Calibration(),
+        "component_calibration": Calibration(),
+        "threshold": 0.5,
+        "component_threshold": 0.5,
+    }
+
+
+def _threshold_of_completeness(
+    confidence: F64, significance: F64, is_real: NDArray[np.bool_], threshold: float
+) -> float:
+    """|S_corr| that accepts as many real candidates as a confidence threshold does."""
+    accepted = int((confidence[is_real] >= threshold).sum())
+    return float(np.sort(significance[is_real])[::-1][max(accepted - 1, 0)])
+
+
+def _mean(values: F64) -> float | None:
+    return float(values.mean()) if len(values) else None
