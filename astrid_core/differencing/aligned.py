@@ -4,7 +4,7 @@ The frames share a pixel grid, a flux scale and a background; what makes them so
 ``subtract``. What is done here is ZOGY with the PSFs and noise of each tile.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,6 @@ from astrid_core.psf import Psf, exponents
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Correlation = Callable[[float, float], Real | None]
-"""(x, y) in pixels → autocorrelation stamp of the noise there; None where it is white."""
 
 MIN_TILE_PIX = 128
 """Smaller tiles would be more margin than core."""
@@ -40,15 +38,15 @@ class AlignedPair:
         Frames of the same shape. The reference's ``meta.source_gain`` is that of its
         pixels as scaled here.
     correlation_n, correlation_r
-        Autocorrelation of each one's noise by position.
+        Autocovariance of each one's noise in units of its variance; None where white.
     shift_sigma_pix
         (x, y) rms of the registration error.
     """
 
     science: Frame
     reference: Frame
-    correlation_n: Correlation
-    correlation_r: Correlation
+    correlation_n: Real | None = None
+    correlation_r: Real | None = None
     shift_sigma_pix: tuple[float, float] = (0.0, 0.0)
 
 
@@ -60,11 +58,6 @@ class ProperDifference:
     scorr: F32
     variance: F32
     psf: Psf
-
-
-def white(_x_pix: float, _y_pix: float) -> None:
-    """The correlation of white noise: none."""
-    return
 
 
 def subtract_aligned(pair: AlignedPair, config: DifferenceConfig) -> ProperDifference:
@@ -174,13 +167,13 @@ class _SkyVariance:
         return None if self.smooth is None else tile.cut(self.smooth, fill)
 
 
-def _side(frame: Frame, sky: _SkyVariance, tile: Tile, correlation: Correlation) -> Side:
+def _side(frame: Frame, sky: _SkyVariance, tile: Tile, correlation: Real | None) -> Side:
     x, y = tile.centre
     return Side(
         psf=frame.psf.at(x, y),
         variance=sky.in_tile(tile),
         gain=frame.meta.source_gain,
-        correlation=correlation(x, y),
+        correlation=correlation,
     )
 
 

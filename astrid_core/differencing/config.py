@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from astrid_core.differencing.registration_config import PhotometryConfig, RegistrationConfig
 from astrid_core.preprocessing.config import CatalogueConfig, PsfConfig
 
 DIFFERENCE_VERSION = "1"
@@ -72,6 +73,8 @@ class DifferenceConfig(_Part):
     )
     growth: MaskGrowth = MaskGrowth()
     limits: DifferenceLimits = DifferenceLimits()
+    registration: RegistrationConfig = RegistrationConfig()
+    photometry: PhotometryConfig = PhotometryConfig()
     catalogue: CatalogueConfig = Field(
         default=CatalogueConfig(), description="Catalogue of the warped reference."
     )

@@ -2,8 +2,8 @@
 
 White noise of variance v has the power spectrum W(k) = v. Resampling (a warp, a drizzled
 mosaic) correlates neighbouring pixels: W(k) = v · ρ̂(k), where ρ is the noise's
-autocorrelation, ρ(0) = 1. Autocorrelations are small stamps here, (2·lag + 1)² float64,
-centred; ``None`` stands for white noise.
+autocovariance in units of v. What a warp does to noise is known from its kernel and
+comes with the warped reference; what a mosaic's making did must be measured, here.
 """
 
 from typing import Any
@@ -16,25 +16,6 @@ F64 = NDArray[np.float64]
 
 MIN_BLANK_PIXELS = 4096
 """Pairs of blank pixels needed to measure an autocorrelation to 2 %."""
-
-
-def autocorrelation_of_kernel(kernel: NDArray[Any]) -> F64:
-    """Autocorrelation that an interpolation kernel gives to white noise.
-
-    Parameters
-    ----------
-    kernel
-        (n, n) weights by which input pixels enter one output pixel.
-
-    Returns
-    -------
-    (2n − 1, 2n − 1) float64, 1 at the centre.
-    """
-    n = max(kernel.shape)
-    size = 2 * n - 1
-    power = np.abs(rfft2(kernel.astype(np.float64), (size, size))) ** 2
-    stamp = np.fft.fftshift(irfft2(power, (size, size)))
-    return np.asarray(stamp / stamp[size // 2, size // 2])
 
 
 def autocorrelation_of_blank_sky(

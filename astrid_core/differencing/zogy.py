@@ -51,12 +51,13 @@ class Side:
     psf
         (n, n) stamp, n odd, centred, sum 1.
     variance
-        Variance per pixel of sky and read noise, typical of the tile (flux units²).
+        Variance of sky and read noise, typical of the tile (flux units²): of a pixel where
+        the noise is white, else what ``correlation`` is relative to.
     gain
         Electrons per flux unit *on the science flux scale*; 0 where unknown, which leaves
         the photon noise of sources out.
     correlation
-        Autocorrelation of the noise, 1 at the centre; None for white noise.
+        Autocovariance of the noise in units of ``variance``, centred; None for white noise.
     """
 
     psf: Real

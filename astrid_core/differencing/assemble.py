@@ -1,0 +1,141 @@
+"""From two aligned frames to the difference image: mask, quality and verdict."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrid_core.differencing.aligned import AlignedPair, ProperDifference, subtract_aligned
+from astrid_core.differencing.config import DifferenceConfig, DifferenceLimits
+from astrid_core.differencing.difference import DifferenceImage, DifferenceQuality
+from astrid_core.differencing.masking import grow_mask, unusable_pixels
+from astrid_core.errors import RegistrationError
+from astrid_core.flags import UNUSABLE, PixelFlag
+from astrid_core.psf import Psf
+
+F32 = NDArray[np.float32]
+U16 = NDArray[np.uint16]
+
+MIN_USABLE_PIXELS = 1000
+"""Fewer usable pixels in common than this are no difference image."""
+
+
+@dataclass(frozen=True)
+class AlignmentQuality:
+    """What alignment measured: these numbers go into the quality as they are."""
+
+    flux_ratio: float
+    n_matched: int
+    registration_rms_pix: float
+
+
+def assemble_difference(
+    pair: AlignedPair, alignment: AlignmentQuality, config: DifferenceConfig
+) -> DifferenceImage:
+    """Subtract two aligned frames and judge the result.
+
+    Raises
+    ------
+    RegistrationError
+        If the two have next to no usable pixel in common.
+    """
+    proper = subtract_aligned(pair, config)
+    mask = _mask(pair, proper, config)
+    missing = (mask & np.uint16(PixelFlag.NODATA)) != 0
+    usable = (mask & np.uint16(UNUSABLE)) == 0
+    if int(usable.sum()) < MIN_USABLE_PIXELS:
+        raise RegistrationError(
+            f"Observation {pair.science.meta.observation_id} and its reference have next to "
+            "no usable pixel in common",
+            remedy="Choose a reference that covers the frame, or look at the frames' masks.",
+            n_usable=int(usable.sum()),
+            n_required=MIN_USABLE_PIXELS,
+        )
+    quality = _quality(pair, proper, mask, usable, alignment)
+    return DifferenceImage(
+        difference=_without(proper.difference, missing),
+        scorr=_without(proper.scorr, missing),
+        variance=proper.variance,
+        mask=mask,
+        psf=proper.psf,
+        reference=_without(np.nan_to_num(pair.reference.data), missing),
+        meta=pair.science.meta,
+        wcs=pair.science.wcs,
+        quality=quality,
+        degraded_because=judge(quality, proper.psf, config.limits),
+    )
+
+
+def robust_sigma(values: F32) -> float:
+    """1.4826 times the median absolute deviation from the median."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def judge(quality: DifferenceQuality, psf: Psf, limits: DifferenceLimits) -> tuple[str, ...]:
+    """Quality limits that a difference image misses, in words."""
+    low, high = limits.scorr_sigma
+    checks = (
+        (
+            not low <= quality.scorr_sigma <= high,
+            f"sigma of S_corr {quality.scorr_sigma:.2f} is outside {low} to {high}",
+        ),
+        (
+            quality.overlap_fraction < limits.min_overlap_fraction,
+            f"reference covers {quality.overlap_fraction:.0%} of the frame, "
+            f"below {limits.min_overlap_fraction:.0%}",
+        ),
+        (
+            quality.masked_fraction > limits.max_masked_fraction,
+            f"{quality.masked_fraction:.0%} of the common area is unusable, "
+            f"above {limits.max_masked_fraction:.0%}",
+        ),
+        (
+            quality.registration_rms_pix > limits.max_registration_rms_pix,
+            f"registration rms {quality.registration_rms_pix:.2f} px is above "
+            f"{limits.max_registration_rms_pix} px",
+        ),
+        (psf.is_fallback, "PSF of the science frame is a fallback: too few stars"),
+    )
+    return tuple(reason for missed, reason in checks if missed)
+
+
+def _mask(pair: AlignedPair, proper: ProperDifference, config: DifferenceConfig) -> U16:
+    science, reference = pair.science, pair.reference
+    mask = science.mask | reference.mask
+    flagless = (unusable_pixels(science) | unusable_pixels(reference)) & (
+        (mask & np.uint16(UNUSABLE)) == 0
+    )
+    mask = np.where(flagless, mask | np.uint16(PixelFlag.NODATA), mask).astype(np.uint16)
+    broader = max((science.psf, reference.psf), key=lambda psf: psf.fwhm_pix)
+    brightness = np.fmax(science.data, reference.data)
+    noise = float(np.sqrt(np.median(proper.variance)))
+    return grow_mask(mask, brightness, noise, broader.centre(), proper.psf.fwhm_pix, config.growth)
+
+
+def _without(image: F32, missing: NDArray[np.bool_]) -> F32:
+    return np.where(missing, np.float32(0), image)
+
+
+def _quality(
+    pair: AlignedPair,
+    proper: ProperDifference,
+    mask: U16,
+    usable: NDArray[np.bool_],
+    alignment: AlignmentQuality,
+) -> DifferenceQuality:
+    nodata = np.uint16(PixelFlag.NODATA)
+    covered = (pair.reference.mask & nodata) == 0
+    common = covered & ((pair.science.mask & nodata) == 0)
+    complete = usable & ((mask & np.uint16(PixelFlag.EDGE)) == 0)
+    judged = complete if complete.any() else usable
+    power = float((proper.psf.centre().astype(np.float64) ** 2).sum())
+    return DifferenceQuality(
+        scorr_sigma=robust_sigma(proper.scorr[judged]),
+        flux_ratio=alignment.flux_ratio,
+        n_matched=alignment.n_matched,
+        registration_rms_pix=alignment.registration_rms_pix,
+        overlap_fraction=float(covered.mean()),
+        masked_fraction=1.0 - float(usable[common].mean()) if common.any() else 1.0,
+        fwhm_pix=proper.psf.fwhm_pix,
+        depth_flux=5.0 * float(np.sqrt(np.median(proper.variance[judged]) / power)),
+    )
