@@ -153,6 +153,24 @@ class EmbeddedPostgres:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             return True
 
+    def note(self, database: str, text: str) -> None:
+        """Write a note on a database (its comment): it lives and dies with the data."""
+        with self.connect(MAINTENANCE_DATABASE) as connection:
+            connection.execute(
+                sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+                    sql.Identifier(database), sql.Literal(text)
+                )
+            )
+
+    def note_of(self, database: str) -> str | None:
+        """The note on a database, if there is one."""
+        with self.connect(MAINTENANCE_DATABASE) as connection:
+            row = connection.execute(
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
+                (database,),
+            ).fetchone()
+        return row[0] if row else None
+
     def drop_database(self, name: str) -> None:
         """Drop a database, ending whatever is connected to it."""
         with self.connect(MAINTENANCE_DATABASE) as connection:

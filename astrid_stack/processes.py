@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import psutil
 from astrid_stack.errors import StackError
 
 _POLL_S = 0.05
+_LOG_BYTES_KEPT = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def let_go(leash: "subprocess.Popen[bytes]", grace_s: float) -> None:
 
 def _open(program: Program, argv: tuple[str, ...], **how: Any) -> "subprocess.Popen[bytes]":
     program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if program.log.exists() and program.log.stat().st_size > _LOG_BYTES_KEPT:
+        program.log.replace(program.log.with_suffix(".old.log"))
     log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
@@ -149,6 +154,7 @@ def wait_until_ready(
     ready: Callable[[], bool],
     timeout_s: float,
     remedy: str,
+    cancelled: threading.Event | None = None,
 ) -> None:
     """Return when ``ready()`` holds.
 
@@ -157,10 +163,14 @@ def wait_until_ready(
     StackError
         If the process ends first or ``timeout_s`` seconds pass; it carries the last lines
         of the part's log and the given remedy.
+    CancelledError
+        If ``cancelled`` is set meanwhile.
     """
     deadline = time.monotonic() + timeout_s
     while not ready():
-        if not _is_alive(process):
+        if cancelled is not None and cancelled.is_set():
+            raise CancelledError(program.name)
+        if not is_alive(process):
             raise StackError.of_part(
                 program.name, "ended while starting", log=program.log, remedy=remedy
             )
@@ -174,13 +184,21 @@ def wait_until_ready(
         time.sleep(_POLL_S)
 
 
-def _is_alive(process: "psutil.Process | subprocess.Popen[bytes]") -> bool:
+def is_alive(process: "psutil.Process | subprocess.Popen[bytes]") -> bool:
+    """Whether a process still runs; a zombie does not."""
     if isinstance(process, subprocess.Popen):
         return process.poll() is None
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def base_environment() -> dict[str, str]:
-    """What every program gets of our own environment: paths, locale, proxies; no secrets."""
-    kept = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+    """What every program gets of our own environment: paths, locale, proxies."""
+    # Named one by one: the caller's shell may hold keys to other things.
+    kept = (
+        *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+        *("VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"),
+    )
     return {name: os.environ[name] for name in kept if name in os.environ}
