@@ -100,10 +100,10 @@ def draw_detector(
     response, excess = np.ones(shape), np.zeros(shape)
     for column in rng.choice(nx, n_bad_columns, replace=False):
         start = int(rng.integers(0, ny // 2)) if rng.random() < 0.5 else 0
-        if rng.random() < 0.7:
+        if rng.random() < 0.8:
             response[start:, column] = rng.uniform(0.0, 0.5)
         else:
-            excess[start:, column] = rng.uniform(500.0, 4000.0)
+            excess[start:, column] = rng.uniform(200.0, 1500.0)
     rows, columns = rng.integers(0, ny, n_hot_pixels), rng.integers(0, nx, n_hot_pixels)
     # Dark current of hot pixels spans decades: a few saturate, most are a nuisance.
     excess[rows, columns] += exposure_s * rng.lognormal(np.log(25.0), 1.3, n_hot_pixels)

@@ -7,11 +7,10 @@ from enum import IntEnum
 import numpy as np
 from astropy.time import Time
 
-from astrid_core.simulation.config import Filter, SceneConfig
+from astrid_core.simulation.config import FILTERS, Filter, SceneConfig
 from astrid_core.simulation.geometry import Similarity
 from astrid_core.simulation.moffat import MoffatPsf
 
-FILTERS: tuple[Filter, ...] = ("g", "r", "i", "z")
 SKY_BRIGHTNESS = {"g": 0.6, "r": 1.0, "i": 1.5, "z": 1.8}
 """Dark sky relative to r, electrons per pixel."""
 THROUGHPUT = {"g": 0.95, "r": 1.0, "i": 0.8, "z": 0.5}

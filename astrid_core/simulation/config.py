@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Filter = Literal["g", "r", "i", "z"]
+FILTERS: tuple[Filter, ...] = ("g", "r", "i", "z")
 
 _REFERENCE_NIGHTS = tuple(dt.date(2025, 9, day) for day in (1, 2, 3))
 _SCIENCE_NIGHTS = tuple(dt.date(2025, 9, day) for day in range(10, 15))

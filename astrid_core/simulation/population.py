@@ -22,12 +22,16 @@ GALAXY_SLOPE = 1.0
 
 
 def draw_stars(
-    rng: np.random.Generator, n: int, box: Box, flux_range: tuple[float, float]
+    rng: np.random.Generator,
+    n: int,
+    box: Box,
+    flux_range: tuple[float, float],
+    slope: float = STAR_SLOPE,
 ) -> NDArray[Any]:
-    """``n`` stars of ``POINT_DTYPE``, uniform over a box, fluxes from the star counts."""
+    """``n`` stars of ``POINT_DTYPE``, uniform over a box, N(>F) ∝ F^−slope."""
     stars = np.zeros(n, dtype=POINT_DTYPE)
     stars["x_pix"], stars["y_pix"] = rng.uniform(box[0], box[1], n), rng.uniform(*box[2:], n)
-    stars["flux"] = power_law(rng, n, flux_range, STAR_SLOPE)
+    stars["flux"] = power_law(rng, n, flux_range, slope)
     return stars
 
 

@@ -45,13 +45,21 @@ class SimulatedExposure:
         (ny, nx) uint16.
     header
         Standard keywords; nothing of the truth.
-    truth
-        What changed, see :func:`~astrid_core.simulation.truth.truth_of`.
+    config, field_index, night, filter_band
+        What was rendered.
     """
 
     adu: NDArray[np.uint16]
     header: fits.Header
-    truth: TruthTable
+    config: SceneConfig
+    field_index: int
+    night: dt.date
+    filter_band: Filter
+
+    @property
+    def truth(self) -> TruthTable:
+        """What changed, see :func:`~astrid_core.simulation.truth.truth_of`."""
+        return truth_of(self.config, self.field_index, self.night, self.filter_band)
 
 
 def render_exposure(
@@ -81,7 +89,10 @@ def render_exposure(
     return SimulatedExposure(
         adu=adu.astype(np.uint16),
         header=_header(config, field_index, band, conditions),
-        truth=truth_of(config, field_index, night, band),
+        config=config,
+        field_index=field_index,
+        night=night,
+        filter_band=band,
     )
 
 

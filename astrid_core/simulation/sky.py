@@ -14,7 +14,9 @@ from astrid_core.simulation.config import Filter, SceneConfig
 from astrid_core.simulation.geometry import Similarity, tan_wcs
 from astrid_core.simulation.population import draw_galaxies, draw_stars
 
-_STAR_FLUX_RANGE = (250.0, 8e6)
+_STAR_FLUX_RANGE = (250.0, 2e7)
+_STAR_SLOPE = 0.5
+"""Counts ∝ 10^0.2 m, as at low Galactic latitude: some two stars a field saturate."""
 _GALAXY_FLUX_RANGE = (1200.0, 1.5e5)
 _LATTICE = 199
 """Points of the lattice that field centres are taken from; a prime, so that strides reach all."""
@@ -47,7 +49,9 @@ def field_sky(config: SceneConfig, field_index: int) -> FieldSky:
     border = config.dither_pix + turned + 20.0
     box = (-border, nx + border, -border, ny + border)
     area = (nx + 2 * border) * (ny + 2 * border) / 512**2
-    stars = draw_stars(rng, round(config.stars_per_field * area), box, _STAR_FLUX_RANGE)
+    stars = draw_stars(
+        rng, round(config.stars_per_field * area), box, _STAR_FLUX_RANGE, _STAR_SLOPE
+    )
     colour = rng.normal(0.6, 0.35, len(stars))
     galaxies = draw_galaxies(rng, round(config.galaxies_per_field * area), box, _GALAXY_FLUX_RANGE)
     changes = draw_changes(config, stream(config, Purpose.CHANGES, field_index), galaxies)
