@@ -138,15 +138,32 @@ _FILTERS = {
 def streak_of(findings: Findings) -> NDArray[np.int64]:
     """Number of the streak each peak belongs to, 0 for none.
 
-    A streak is a connected area above the threshold that is longer than
-    ``trail_length_fwhm`` and longer than wide by ``trail_aspect``.
+    A streak begins with a connected area above the threshold that is longer than
+    ``trail_length_fwhm`` and longer than wide by ``trail_aspect``. Peaks of its sign in
+    line with it and at most its own length away belong to it too: streaks break up where
+    they are faint.
     """
     peaks, config = findings.peaks, findings.config
     is_streak = (peaks["length_pix"] > config.trail_length_fwhm * findings.fwhm_pix) & (
         peaks["length_pix"] > config.trail_aspect * peaks["width_pix"]
     )
-    number = 2 * peaks["component"].astype(np.int64) + peaks["is_negative"]
-    return np.where(is_streak, number, 0)
+    streaks = np.zeros(len(peaks), dtype=np.int64)
+    longest_first = np.argsort(-peaks["length_pix"], kind="stable")
+    for index in longest_first[is_streak[longest_first]]:
+        if streaks[index] == 0:
+            joined = _in_line(peaks, peaks[index], findings.fwhm_pix) & (streaks == 0)
+            streaks[joined] = index + 1
+    return streaks
+
+
+def _in_line(peaks: NDArray[Any], streak: NDArray[Any], fwhm_pix: float) -> Mask:
+    """Peaks of a streak's sign on its line, no further from its ends than its length."""
+    dx, dy = peaks["x_peak"] - streak["bar_x"], peaks["y_peak"] - streak["bar_y"]
+    cos, sin = np.cos(streak["bar_angle"]), np.sin(streak["bar_angle"])
+    along, across = np.abs(dx * cos + dy * sin), np.abs(dy * cos - dx * sin)
+    own = peaks["component"] == streak["component"]
+    near = (across < max(fwhm_pix, streak["width_pix"])) & (along < 1.5 * streak["length_pix"])
+    return np.asarray((own | near) & (peaks["is_negative"] == streak["is_negative"]))
 
 
 def dipoles(findings: Findings, alive: Mask) -> list[tuple[int, int]]:

@@ -33,12 +33,16 @@ PEAK_DTYPE = np.dtype(
         ("component", "i4"),
         ("length_pix", "f8"),
         ("width_pix", "f8"),
+        ("bar_x", "f8"),
+        ("bar_y", "f8"),
+        ("bar_angle", "f8"),
         ("is_negative", "?"),
     ]
 )
 """A peak of ±S_corr. ``component`` numbers connected areas above the threshold within one
-sign, ``length_pix`` and ``width_pix`` are those of that area if it were a uniform bar;
-``size_pix`` is the isophotal FWHM on S_corr."""
+sign; ``length_pix``, ``width_pix``, ``bar_x``, ``bar_y`` (its centre) and ``bar_angle``
+(radians from the x axis) are that area's as if it were a uniform bar; ``size_pix`` is the
+isophotal FWHM on S_corr."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def _one_sign(scorr: NDArray[np.float32], is_negative: bool, config: ExtractionC
         clean=False,
     )
     components, count = label(scorr > config.threshold_sigma, structure=np.ones((3, 3)))
-    length, width = _bars(components, count)
+    bars = _bars(components, count)
     peaks = np.zeros(len(objects), dtype=PEAK_DTYPE)
     x, y = objects["xpeak"], objects["ypeak"]
     peaks["x_peak"], peaks["y_peak"] = x, y
@@ -149,16 +153,14 @@ def _one_sign(scorr: NDArray[np.float32], is_negative: bool, config: ExtractionC
     peaks["n_pix"] = objects["npix"]
     peaks["size_pix"] = FWHM_PER_SIGMA * np.sqrt(objects["a"] * objects["b"])
     peaks["component"] = components[y, x]
-    peaks["length_pix"] = length[peaks["component"]]
-    peaks["width_pix"] = width[peaks["component"]]
+    for name, values in bars.items():
+        peaks[name] = values[peaks["component"]]
     peaks["is_negative"] = is_negative
     return peaks
 
 
-def _bars(
-    components: NDArray[Any], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Length and width (count + 1,) of the bars with the second moments of labelled areas.
+def _bars(components: NDArray[Any], count: int) -> dict[str, NDArray[np.float64]]:
+    """The bars, (count + 1,) per column, with the second moments of labelled areas.
 
     A uniform bar of length L has the variance L² / 12 along itself.
     """
@@ -174,7 +176,13 @@ def _bars(
     # A pixel is a square, not a point: it adds 1/12 to the variance.
     xx, yy, xy = mean(dx * dx) + 1 / 12, mean(dy * dy) + 1 / 12, mean(dx * dy)
     middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    return np.sqrt(12 * (middle + spread)), np.sqrt(12 * np.maximum(middle - spread, 0.0))
+    return {
+        "length_pix": np.sqrt(12 * (middle + spread)),
+        "width_pix": np.sqrt(12 * np.maximum(middle - spread, 0.0)),
+        "bar_x": x_mean,
+        "bar_y": y_mean,
+        "bar_angle": 0.5 * np.arctan2(2 * xy, xx - yy),
+    }
 
 
 # --- measurement --------------------------------------------------------------------------
