@@ -6,8 +6,6 @@ autocovariance in units of v. What a warp does to noise is known from its kernel
 comes with the warped reference; what a mosaic's making did must be measured, here.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
