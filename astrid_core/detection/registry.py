@@ -160,16 +160,50 @@ def champion(mlflow_uri: str, cache_dir: Path) -> ChampionRef:
     """
     with _mlflow_errors(mlflow_uri):
         client = _client(mlflow_uri)
-        version = _champion_version(client)
-        sha256 = version.tags.get("sha256", "")
-        folder = cache_dir / sha256
-        if not sha256 or version.run_id is None:
+        return _fetched(client, _champion_version(client), cache_dir)
+
+
+def registered(mlflow_uri: str, cache_dir: Path, sha256: str) -> ChampionRef:
+    """The registered version with given weights, champion or not, fetched and verified.
+
+    A run that decided for a model keeps it, whatever is promoted meanwhile.
+
+    Parameters
+    ----------
+    cache_dir
+        As in :func:`champion`.
+    sha256
+        Hex digest of the weights.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If no version has these weights or the MLflow server cannot be reached.
+    ModelIntegrityError
+        If the fetched weights are not the registered ones.
+    """
+    with _mlflow_errors(mlflow_uri):
+        client = _client(mlflow_uri)
+        version = _find_version(client, sha256)
+        if version is None:
             raise ModelUnavailableError(
-                f"{MODEL_NAME} version {version.version} was registered without sha256 or run",
-                remedy="Register versions through AstrID, or point the alias at one that was.",
+                f"no version of {MODEL_NAME} has the weights {sha256}",
+                remedy="Run the detections again: they take the champion of the day.",
             )
-        if not (folder / _CARD).exists() or not (folder / _WEIGHTS).exists():
-            _download(client, version.run_id, folder)
+        return _fetched(client, version, cache_dir)
+
+
+def _fetched(client: "MlflowClient", version: "ModelVersion", cache_dir: Path) -> ChampionRef:
+    """A version with its weights in the cache, verified."""
+    sha256 = version.tags.get("sha256", "")
+    folder = cache_dir / sha256
+    if not sha256 or version.run_id is None:
+        raise ModelUnavailableError(
+            f"{MODEL_NAME} version {version.version} was registered without sha256 or run",
+            remedy="Register versions through AstrID, or point the alias at one that was.",
+        )
+    if not (folder / _CARD).exists() or not (folder / _WEIGHTS).exists():
+        _download(client, version.run_id, folder)
     weights = folder / _WEIGHTS
     try:
         verify_weights(weights, sha256)

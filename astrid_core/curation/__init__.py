@@ -1,0 +1,1 @@
+"""What people decide about detections, and how far each decision reaches."""

@@ -1,0 +1,256 @@
+"""The committed rows of an asset's partitions, as queries.
+
+What belongs here: one query per asset, for rows and for the objects that rows name. A
+row of failed work names no object; the next stage's loader honours it. What does not:
+running them (the managers) and what is current (the views).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from astrid_core.errors import ConfigurationError
+from astrid_core.identity import survey_id
+from astrid_dagster.io_managers.partitions import Partitions
+from dbschema.models import (
+    Candidate,
+    Detection,
+    Observation,
+    PreprocessRun,
+    ReferenceFrame,
+    ReferenceMember,
+)
+from dbschema.views import (
+    current_difference_runs,
+    current_extraction_runs,
+    current_model_runs,
+    current_preprocess_runs,
+    current_reference_frames,
+)
+
+_USABLE = ("completed", "degraded")
+_OF_OBSERVATION = (
+    "archive_id",
+    "night",
+    "field",
+    "filter_band",
+    "observation_time",
+    "ra",
+    "dec",
+    "footprint",
+    "frame_kind",
+)
+"""What a run's row tells of its observation, so that a stage needs no second input."""
+
+Rows: TypeAlias = Select[*tuple[Any, ...]]
+Query: TypeAlias = Callable[[Partitions], Rows]
+
+
+def rows_query(asset: str, partitions: Partitions) -> Rows:
+    """Rows of a table asset's partitions, in the order of their keys.
+
+    Raises
+    ------
+    ConfigurationError
+        If no query is known for the asset.
+    """
+    return _query(_ROWS, asset)(partitions)
+
+
+def objects_query(asset: str, partitions: Partitions) -> Rows:
+    """Columns ``id``, ``key`` and ``sha256`` of the objects an imaging asset's rows name.
+
+    Raises
+    ------
+    ConfigurationError
+        If no query is known for the asset.
+    """
+    return _query(_OBJECTS, asset)(partitions)
+
+
+def _query(queries: Mapping[str, Query], asset: str) -> Query:
+    if asset not in queries:
+        raise ConfigurationError(
+            f"Asset {asset} has no rows to load by; known are {', '.join(queries)}.",
+            remedy="Give it another IO manager, or a query in astrid_dagster.io_managers.selects.",
+        )
+    return queries[asset]
+
+
+# --- rows ---------------------------------------------------------------------------------
+
+
+def _observations(partitions: Partitions) -> Rows:
+    return (
+        select(Observation.__table__)
+        .where(_within(Observation.__table__, partitions))
+        .order_by(Observation.id)
+    )
+
+
+def _preprocess_runs(partitions: Partitions) -> Rows:
+    return _with_observation(current_preprocess_runs, partitions)
+
+
+def _difference_runs(partitions: Partitions) -> Rows:
+    return _with_observation(current_difference_runs, partitions)
+
+
+def _model_runs(partitions: Partitions) -> Rows:
+    return _with_observation(current_model_runs, partitions)
+
+
+def _with_observation(runs: FromClause, partitions: Partitions) -> Rows:
+    """Current runs of the partitions' observations, with what identifies the observation."""
+    observation = Observation.__table__
+    return (
+        select(runs, *(observation.columns[name] for name in _OF_OBSERVATION))
+        .join(observation, observation.columns["id"] == runs.columns["observation_id"])
+        .where(_within(observation, partitions))
+        .order_by(runs.columns["run_id"])
+    )
+
+
+def _reference_runs(partitions: Partitions) -> Rows:
+    """Current references with the observations of their accepted members."""
+    reference = current_reference_frames.columns
+    preprocess = PreprocessRun.__table__
+    members = (
+        select(
+            func.coalesce(
+                func.array_agg(preprocess.columns["observation_id"].distinct()),
+                literal([], ARRAY(Uuid)),
+            )
+        )
+        .select_from(ReferenceMember)
+        .join(preprocess, preprocess.columns["run_id"] == ReferenceMember.preprocess_run_id)
+        .where(
+            ReferenceMember.reference_id == reference.run_id,
+            ReferenceMember.rejected_because.is_(None),
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(current_reference_frames, members.label("member_observation_ids"))
+        .where(_of_survey(current_reference_frames, partitions))
+        .order_by(reference.run_id)
+    )
+
+
+def _candidates(partitions: Partitions) -> Rows:
+    runs = _with_observation(current_difference_runs, partitions).subquery()
+    return (
+        select(Candidate.__table__)
+        .join(runs, runs.columns["run_id"] == Candidate.difference_run_id)
+        .where(Candidate.status == "active")
+        .order_by(Candidate.id)
+    )
+
+
+def _detections(partitions: Partitions) -> Rows:
+    runs = _model_runs(partitions).subquery()
+    return (
+        select(Detection.__table__)
+        .join(runs, runs.columns["run_id"] == Detection.model_run_id)
+        .where(Detection.status == "active")
+        .order_by(Detection.id)
+    )
+
+
+# --- objects ------------------------------------------------------------------------------
+
+
+def _raw_frames(partitions: Partitions) -> Rows:
+    return (
+        select(
+            Observation.id.label("id"),
+            Observation.raw_fits_path.label("key"),
+            Observation.raw_sha256.label("sha256"),
+        )
+        .where(_within(Observation.__table__, partitions))
+        .order_by(Observation.id)
+    )
+
+
+def _processed_frames(partitions: Partitions) -> Rows:
+    return _objects_of(_preprocess_runs(partitions), "run_id", "processed_fits_path")
+
+
+def _difference_images(partitions: Partitions) -> Rows:
+    return _objects_of(_difference_runs(partitions), "run_id", "difference_fits_path")
+
+
+def _cutouts(partitions: Partitions) -> Rows:
+    runs = _with_observation(current_extraction_runs, partitions)
+    return _objects_of(runs, "difference_run_id", "cutout_path")
+
+
+def _reference_frames(partitions: Partitions) -> Rows:
+    """Objects of *all* usable references: an older one may be asked for by its id."""
+    table = ReferenceFrame.__table__
+    references = select(table).where(_of_survey(table, partitions))
+    return _objects_of(references, "run_id", "reference_fits_path")
+
+
+def _objects_of(runs: Rows, row_id: str, path: str) -> Rows:
+    run = runs.order_by(None).subquery().columns
+    return (
+        select(run[row_id].label("id"), run[path].label("key"), run["sha256"].label("sha256"))
+        .where(run["status"].in_(_USABLE), run[path].is_not(None))
+        .order_by(run[row_id])
+    )
+
+
+# --- partitions ---------------------------------------------------------------------------
+
+
+def _within(table: FromClause, partitions: Partitions) -> ColumnElement[bool]:
+    """Condition on observations: of any of the (survey, night) pairs."""
+    pairs = (
+        and_(
+            table.columns["survey_id"] == survey_id(survey),
+            table.columns["night"] == any_(literal(nights, ARRAY(Date)))
+            if nights
+            else literal(True),
+        )
+        for survey, nights in partitions.nights.items()
+    )
+    return or_(literal(False), *pairs)
+
+
+def _of_survey(table: FromClause, partitions: Partitions) -> ColumnElement[bool]:
+    wanted = [survey_id(name) for name in partitions.nights]
+    return table.columns["survey_id"] == any_(literal(wanted, ARRAY(Uuid)))
+
+
+_ROWS: Mapping[str, Query] = {
+    "observations": _observations,
+    "preprocess_runs": _preprocess_runs,
+    "reference_runs": _reference_runs,
+    "difference_runs": _difference_runs,
+    "candidates": _candidates,
+    "model_runs": _model_runs,
+    "detections": _detections,
+}
+
+_OBJECTS: Mapping[str, Query] = {
+    "raw_frames": _raw_frames,
+    "processed_frames": _processed_frames,
+    "reference_frames": _reference_frames,
+    "difference_images": _difference_images,
+    "cutouts": _cutouts,
+}

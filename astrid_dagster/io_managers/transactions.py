@@ -1,0 +1,102 @@
+"""Transactions that end well: committed whole, or typed and nothing written."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from astrid_core.errors import DatabaseError, DatabaseRefusedError
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the end; what the database raises is typed.
+
+    Raises
+    ------
+    DatabaseError
+        If the database failed or went away. Nothing was written, except where the
+        connection broke during the commit itself: that is the one answer nobody has. All
+        writes of ours are upserts, so that writing again is right in both cases.
+    DatabaseRefusedError
+        If the database refused the rows.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (DBAPIError, psycopg.Error) as error:
+        raise _typed(engine, error) from error
+
+
+def in_transaction(
+    engine: Engine,
+    work: Callable[[Connection], _Result],
+    attempts: int = 5,
+    longest_wait_s: float = 8.0,
+) -> _Result:
+    """Do work in a transaction, all of it again when the database failed for the moment.
+
+    Parameters
+    ----------
+    work
+        What to do; it must leave nothing behind outside the transaction.
+    attempts
+        Tries in all, with jittered exponential waits of at most ``longest_wait_s``
+        seconds between them.
+
+    Raises
+    ------
+    DatabaseError
+        If the last attempt failed too.
+    DatabaseRefusedError
+        If the database refused the rows, at once.
+    """
+
+    def attempt() -> _Result:
+        with transaction(engine) as connection:
+            return work(connection)
+
+    def report(state: RetryCallState) -> None:
+        reason = state.outcome.exception() if state.outcome else None
+        _log.warning("attempt %d failed, trying again: %s", state.attempt_number, reason)
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda e: isinstance(e, DatabaseError) and e.transient),
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.2, max=longest_wait_s),
+        before_sleep=report,
+        reraise=True,
+    )
+    return retrying(attempt)
+
+
+def _typed(engine: Engine, error: DBAPIError | psycopg.Error) -> DatabaseError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    where = engine.url.render_as_string(hide_password=True)
+    said = str(cause).strip().replace("\n", " ")
+    # Lost connections, shutdown, deadlock, too many clients: all are OperationalError.
+    # InterfaceError is what psycopg says of a connection found closed.
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return DatabaseError(
+            f"The database at {where} failed: {said}.",
+            remedy="Check that it is up and reachable, then run the partition again.",
+        )
+    return DatabaseRefusedError(
+        f"The database at {where} refused: {said}.",
+        remedy="Correct the stage that made the rows; nothing of this partition was written.",
+        sqlstate=getattr(cause, "sqlstate", None),
+    )

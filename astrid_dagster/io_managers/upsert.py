@@ -1,0 +1,233 @@
+"""Bulk upsert of machine-owned columns: COPY to a temporary table, then INSERT … ON CONFLICT.
+
+What belongs here: the statements of one table's upsert within a transaction that the
+caller holds. Which rows, and which transaction, is the caller's business.
+
+Who owns a column decides what happens to it when the row is there already:
+
+- people (``info=HUMAN``): never written;
+- ``created_at``: kept from the first insert; ``selected_at``: now, at every materialization;
+- a clock without a default (``wall_s``, ``device``): taken when given, else kept;
+- every other column: taken from the row, its default where the row leaves it out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from psycopg import Connection as PsycopgConnection
+from psycopg import sql
+from sqlalchemy import Column, Connection, Table
+
+from astrid_core.errors import ConfigurationError
+from astrid_dagster.io_managers.columns import converter
+from astrid_dagster.io_managers.values import TableRows
+from dbschema.models import Base
+
+_REMEDY = "Correct the stage that made the rows."
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """What an upsert did: rows written, rows that became superseded."""
+
+    table: str
+    n_rows: int
+    n_superseded: int
+
+
+def upsert(connection: Connection, values: TableRows) -> Upserted:
+    """Write rows of one table inside the caller's transaction.
+
+    Rows are written in the order of their keys, so that two writers of the same rows
+    cannot deadlock.
+
+    Raises
+    ------
+    ConfigurationError
+        If a row has an unknown column, lacks one, or holds a value the column cannot take.
+    """
+    table = _table(values.table)
+    given = _given_columns(table, values.rows)
+    records = _records(table, given, values.rows)
+    _check_parents(table, values)
+    driver = _driver(connection)
+    staging = sql.Identifier(f"staging_{table.name}")
+    target = sql.Identifier(table.name)
+    with driver.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING DEFAULTS)").format(staging, target)
+        )
+        into = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(given))
+        with cursor.copy(into) as copy:
+            for record in records:
+                copy.write_row(record)
+        cursor.execute(_merge(table, {column.name for column in given}))
+        n_superseded = 0
+        if values.parent_column is not None:
+            cursor.execute(_supersede(table, values.parent_column), [list(values.parent_ids)])
+            n_superseded = cursor.rowcount
+        cursor.execute(sql.SQL("DROP TABLE {}").format(staging))
+    return Upserted(table.name, len(records), n_superseded)
+
+
+# --- columns ------------------------------------------------------------------------------
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)  # noqa: S101  every model of ours maps a table
+    return table
+
+
+def _is_human(column: Column[Any]) -> bool:
+    return column.info.get("owner") == "human"
+
+
+def _is_clock(column: Column[Any]) -> bool:
+    return bool(column.info.get("clock"))
+
+
+def _is_stamp(column: Column[Any]) -> bool:
+    """Whether the database itself sets the column."""
+    return _is_clock(column) and column.server_default is not None
+
+
+def _given_columns(table: Table, rows: Sequence[Mapping[str, object]]) -> list[Column[Any]]:
+    """Columns to copy: those any row gives, in the table's order, without stamps.
+
+    Stamps that a row carries (because it was read from the table) are the database's and
+    are left out.
+    """
+    if not rows:
+        return list(table.primary_key.columns)
+    names: set[str] = set().union(*rows)
+    unknown = sorted(names - set(table.columns.keys()))
+    if unknown:
+        raise ConfigurationError(
+            f"Table {table.name} has no column {', '.join(unknown)}.", remedy=_REMEDY
+        )
+    human = sorted(name for name in names if _is_human(table.columns[name]))
+    if human:
+        raise ConfigurationError(
+            f"{table.name}: {', '.join(human)} is for people to decide, not for a stage.",
+            remedy=_REMEDY,
+        )
+    missing = [
+        column.name
+        for column in table.columns
+        if column.name not in names and not column.nullable and column.server_default is None
+    ]
+    if missing:
+        raise ConfigurationError(f"Rows of {table.name} lack {', '.join(missing)}.", remedy=_REMEDY)
+    return [c for c in table.columns if c.name in names and not _is_stamp(c)]
+
+
+def _records(
+    table: Table, given: Sequence[Column[Any]], rows: Sequence[Mapping[str, object]]
+) -> list[tuple[object, ...]]:
+    """Rows as tuples of converted values, ordered by primary key."""
+    converters = [(c.name, converter(c), not c.nullable) for c in given]
+    try:
+        records = [
+            tuple(
+                convert(row[name] if is_required else row.get(name))
+                for name, convert, is_required in converters
+            )
+            for row in rows
+        ]
+    except KeyError as error:
+        raise ConfigurationError(
+            f"Some rows of {table.name} lack {error.args[0]}, others have it.", remedy=_REMEDY
+        ) from error
+    keys = [index for index, column in enumerate(given) if column.primary_key]
+
+    def key(record: tuple[object, ...]) -> tuple[str, ...]:
+        return tuple(str(record[index]) for index in keys)
+
+    records.sort(key=key)
+    for one, other in pairwise(records):
+        if key(one) == key(other):
+            raise ConfigurationError(
+                f"Two rows of {table.name} have the key {', '.join(key(one))}.", remedy=_REMEDY
+            )
+    return records
+
+
+def _check_parents(table: Table, values: TableRows) -> None:
+    """Children are listed completely for the parents named, so none may be of another."""
+    if values.parent_column is None:
+        return
+    named = set(map(str, values.parent_ids))
+    found = {str(row.get(values.parent_column)) for row in values.rows}
+    if strangers := sorted(found - named):
+        raise ConfigurationError(
+            f"Rows of {table.name} belong to {values.parent_column} {', '.join(strangers)}, "
+            "which parent_ids does not name.",
+            remedy=_REMEDY,
+        )
+
+
+# --- statements ---------------------------------------------------------------------------
+
+
+def _merge(table: Table, given: set[str]) -> sql.Composed:
+    machine = [column for column in table.columns if not _is_human(column)]
+    names = _names(machine)
+    updates = [
+        _update(table, column)
+        for column in machine
+        if not column.primary_key
+        and column.name != "created_at"
+        and not (_is_clock(column) and not _is_stamp(column) and column.name not in given)
+    ]
+    action = (
+        sql.SQL("DO UPDATE SET {}").format(sql.SQL(", ").join(updates))
+        if updates
+        else sql.SQL("DO NOTHING")
+    )
+    keys = list(table.primary_key.columns)
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ORDER BY {} ON CONFLICT ({}) {}").format(
+        sql.Identifier(table.name),
+        names,
+        names,
+        sql.Identifier(f"staging_{table.name}"),
+        _names(keys),
+        _names(keys),
+        action,
+    )
+
+
+def _update(table: Table, column: Column[Any]) -> sql.Composed:
+    name = sql.Identifier(column.name)
+    if _is_clock(column) and not _is_stamp(column):
+        return sql.SQL("{} = COALESCE(EXCLUDED.{}, {}.{})").format(
+            name, name, sql.Identifier(table.name), name
+        )
+    return sql.SQL("{} = EXCLUDED.{}").format(name, name)
+
+
+def _supersede(table: Table, parent_column: str) -> sql.Composed:
+    (key,) = table.primary_key.columns
+    return sql.SQL(
+        "UPDATE {} SET status = 'superseded' WHERE {} = ANY(%s) AND status <> 'superseded' "
+        "AND {} NOT IN (SELECT {} FROM {})"
+    ).format(
+        sql.Identifier(table.name),
+        sql.Identifier(parent_column),
+        sql.Identifier(key.name),
+        sql.Identifier(key.name),
+        sql.Identifier(f"staging_{table.name}"),
+    )
+
+
+def _names(columns: Sequence[Column[Any]]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
+
+
+def _driver(connection: Connection) -> PsycopgConnection[Any]:
+    """The psycopg connection under SQLAlchemy's, in the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, PsycopgConnection)  # noqa: S101  dbschema.session makes no other
+    return driver

@@ -1,0 +1,136 @@
+"""Dagster's handles on the outside: object store, database, runs done before, champion.
+
+Nothing secret is in a resource's configuration, which Dagster shows and logs: addresses
+and keys come from the settings, in the process that uses them.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+import dagster as dg
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    Uuid,
+    any_,
+    inspect,
+    literal,
+    select,
+)
+
+from astrid_core.detection.registry import ChampionRef, champion, registered
+from astrid_core.settings import get_settings
+from astrid_core.storage import ObjectStore
+from astrid_dagster.io_managers.transactions import in_transaction
+from dbschema.models import Base
+from dbschema.session import make_engine
+
+_USABLE = ("completed", "degraded")
+_Result = TypeVar("_Result")
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The object store that the settings name."""
+
+    def open(self) -> ObjectStore:
+        """A client; cheap, connects at first use, may be sent to worker processes."""
+        return ObjectStore.from_settings(get_settings())
+
+
+class DatabaseResource(dg.ConfigurableResource):
+    """The database that the settings name."""
+
+    def engine(self) -> Engine:
+        """Engine on the database, one per process; connects at first use."""
+        return _engine(get_settings().database_url.get_secret_value())
+
+    def run(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Do work in one transaction, again when the database failed for the moment.
+
+        Raises
+        ------
+        DatabaseError
+            As :func:`~astrid_dagster.io_managers.transactions.in_transaction` does.
+        """
+        return in_transaction(self.engine(), work)
+
+
+class RunLedger(dg.ConfigurableResource):
+    """Which content-addressed runs have been done before, so that none is done twice."""
+
+    database: DatabaseResource
+
+    def completed(self, table: type[Base], run_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Status of those runs that gave a result (``completed`` or ``degraded``).
+
+        Parameters
+        ----------
+        table
+            Model of a run table.
+        run_ids
+            Runs asked for.
+        """
+        return {
+            run_id: row["status"] for run_id, row in self.completed_rows(table, run_ids).items()
+        }
+
+    def completed_rows(
+        self, table: type[Base], run_ids: Sequence[UUID]
+    ) -> dict[UUID, dict[str, Any]]:
+        """Whole rows of those runs that gave a result, in the order asked.
+
+        Handed on to the Postgres IO manager as they are, they select the runs again.
+        """
+        columns = table.__table__.columns
+        wanted = (
+            columns["run_id"] == any_(literal(list(run_ids), ARRAY(Uuid))),
+            columns["status"].in_(_USABLE),
+        )
+        found = {row["run_id"]: row for row in self._rows(table, *wanted)}
+        return {run_id: found[run_id] for run_id in run_ids if run_id in found}
+
+    def row(self, table: type[Base], row_id: UUID) -> dict[str, Any] | None:
+        """The row with a primary key, None where there is none."""
+        (key,) = inspect(table).primary_key
+        return next(iter(self._rows(table, key == row_id)), None)
+
+    def _rows(self, table: type[Base], *where: ColumnElement[bool]) -> list[dict[str, Any]]:
+        query = select(table.__table__).where(*where)
+        return self.database.run(
+            lambda connection: [dict(row) for row in connection.execute(query).mappings()]
+        )
+
+
+class ChampionResource(dg.ConfigurableResource):
+    """The model in force, as the MLflow registry says when it is asked."""
+
+    def resolve(self) -> ChampionRef:
+        """The champion of this moment, its weights fetched and verified.
+
+        Raises
+        ------
+        ModelUnavailableError, ModelIntegrityError
+            As :func:`astrid_core.detection.registry.champion` does.
+        """
+        settings = get_settings()
+        return champion(settings.mlflow_uri, settings.cache_dir)
+
+    def fetch(self, sha256: str) -> ChampionRef:
+        """The registered model with these weights, though another be champion by now.
+
+        Raises
+        ------
+        ModelUnavailableError, ModelIntegrityError
+            As :func:`astrid_core.detection.registry.registered` does.
+        """
+        settings = get_settings()
+        return registered(settings.mlflow_uri, settings.cache_dir, sha256)
+
+
+@lru_cache(maxsize=4)
+def _engine(url: str) -> Engine:
+    return make_engine(url)
