@@ -6,15 +6,27 @@ person would materialize in its UI.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from astrid_core.surveys.config import SurveyConfig
+from astrid_core.errors import ConfigurationError
+from astrid_core.settings import DefinitionSettings
+from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
+from astrid_core.surveys.folder import FolderSurvey
+from astrid_core.surveys.plan import FolderPlan
+from astrid_core.surveys.registry import open_survey
+from astrid_stack import summary
 from astrid_stack.dagster_client import DagsterClient, RunState
 from astrid_stack.errors import StackError
+from astrid_stack.state import State
+from astrid_stack.supervisor import Stack
+from dbschema.session import make_engine
 
 INGEST_ASSETS = ("raw_frames", "observations", "processed_frames", "preprocess_runs")
 REFERENCE_ASSETS = ("reference_frames", "reference_runs")
@@ -49,6 +61,110 @@ def plan_nights(config: SurveyConfig, nights: Sequence[dt.date]) -> NightPlan:
         return NightPlan(config.name, tuple(nights), tuple(nights))
     science = [night for night in nights if night not in named]
     return NightPlan(config.name, tuple(named), tuple(science))
+
+
+def run_demo(
+    survey: str,
+    data: Path | None,
+    reference: Path | None,
+    console: Console,
+    report: Callable[[str], None],
+) -> None:
+    """Bring the stack up, take a survey's nights from files to detections, sum up.
+
+    Parameters
+    ----------
+    data, reference
+        Folders of FITS files for the ``folder`` survey; the second forms its reference set.
+
+    Raises
+    ------
+    ConfigurationError
+        If the survey is unknown, or its folder holds nothing that could be differenced.
+    StackError
+        If a part does not start or a run fails.
+    """
+    begun = time.monotonic()
+    state = State.create()
+    _name_folders(state, data, reference, report)
+    surveys = load_surveys(DefinitionSettings().surveys_file)
+    config = _survey(surveys, survey)
+    plan = _plan(config, surveys, report)
+    stack = Stack(state)
+    stack.up(report)
+    up_s = time.monotonic() - begun
+    report(
+        f"{len(plan.reference_nights)} reference nights, {len(plan.science_nights)} science nights"
+    )
+    runs = materialize(plan, DagsterClient(state.address("dagster")), console)
+    nights = sorted({*plan.reference_nights, *plan.science_nights})
+    counts = summary.count(make_engine(state.database_url("astrid")), survey, nights)
+    recovery = summary.recovery_of(config, counts) if config.adapter == "simulated" else None
+    summary.show(console, counts, recovery, step_seconds(runs.all))
+    report(f"Took {time.monotonic() - begun:.0f} s, {up_s:.0f} s of them to start the services.")
+    report("The services stay up until 'make down'. Open:")
+    report(f"  Dagster  {state.address('dagster')}/asset-groups")
+    report(f"  MLflow   {state.address('mlflow')}")
+
+
+def _name_folders(
+    state: State, data: Path | None, reference: Path | None, report: Callable[[str], None]
+) -> None:
+    """Put the user's folders into the environment that the services are started with."""
+    named = {"ASTRID_FOLDER_DATA": data, "ASTRID_FOLDER_REFERENCE": reference}
+    for variable, folder in named.items():
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            raise ConfigurationError(
+                f"{folder} is not a folder", remedy="Give DATA= (and REFERENCE=) a folder of FITS."
+            )
+        os.environ[variable] = str(folder.resolve())
+    if data is not None:
+        report("Starting the services afresh, so that they see your folder.")
+        Stack(state).down(report)
+
+
+def _survey(surveys: SurveysFile, name: str) -> SurveyConfig:
+    if name not in surveys.surveys:
+        raise ConfigurationError(
+            f"There is no survey '{name}'",
+            remedy=f"surveys.yaml knows {', '.join(sorted(surveys.surveys))}; add it there.",
+        )
+    return surveys.surveys[name]
+
+
+def _plan(config: SurveyConfig, surveys: SurveysFile, report: Callable[[str], None]) -> NightPlan:
+    """The nights to process; for a folder of files, said aloud first."""
+    opened = open_survey(config)
+    if not isinstance(opened, FolderSurvey):
+        return plan_nights(config, opened.nights())
+    found = opened.plan(surveys.partitions_start)
+    report(found.describe())
+    return plan_folder(config, found)
+
+
+def plan_folder(config: SurveyConfig, found: FolderPlan) -> NightPlan:
+    """Nights of a folder survey; a suggested reference night becomes the reference set.
+
+    Raises
+    ------
+    ConfigurationError
+        If no frame would find a reference.
+    """
+    if not found.has_reference:
+        raise ConfigurationError(
+            f"Nothing in {found.root} can be differenced: no frame would find a reference",
+            remedy="Give a folder of reference frames of the same field and filter: "
+            "make demo SURVEY=folder DATA=... REFERENCE=<path>.",
+        )
+    nights = tuple(night.night for night in found.nights)
+    if found.reference_nights:
+        named = ",".join(night.isoformat() for night in found.reference_nights)
+        os.environ["ASTRID_FOLDER_REFERENCE_NIGHTS"] = named
+        science = tuple(night for night in nights if night not in found.reference_nights)
+        return NightPlan(config.name, found.reference_nights, science)
+    return NightPlan(config.name, nights, nights)
 
 
 @dataclass(frozen=True)

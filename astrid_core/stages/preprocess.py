@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from uuid import UUID
 
 from astrid_core.frame import write_frame
@@ -11,7 +10,7 @@ from astrid_core.preprocessing.config import PreprocessConfig
 from astrid_core.preprocessing.process import PREPROCESS_VERSION, process_frame
 from astrid_core.preprocessing.raw import read_raw
 from astrid_core.stages.bench import Bench, stage
-from astrid_core.stages.calibration import CalibrationSet, load_master
+from astrid_core.stages.calibration import CalibrationSet, Master, load_master
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
 
@@ -26,14 +25,14 @@ class PreprocessTask:
     row
         The start of its ``preprocess_runs`` row.
     master
-        File of the master calibration to apply; None where the night has none for it.
+        The master calibration to apply; None where the night has none for it.
     """
 
     survey: str
     observation: Row
     row: Row
     config: PreprocessConfig
-    master: Path | None
+    master: Master | None
 
     @property
     def run_id(self) -> UUID:
@@ -59,7 +58,7 @@ def plan_preprocessing(
         run = run_id(
             "preprocess",
             observation["id"],
-            [observation["raw_sha256"], *used, *hashes],
+            [observation["raw_sha256"], *hashes],
             PREPROCESS_VERSION,
             digest,
         )
@@ -70,8 +69,7 @@ def plan_preprocessing(
             "code_version": PREPROCESS_VERSION,
             "config_digest": digest,
         }
-        path = None if master is None else master.path
-        tasks.append(PreprocessTask(survey, observation, row, config, path))
+        tasks.append(PreprocessTask(survey, observation, row, config, master))
     return tasks
 
 

@@ -171,6 +171,9 @@ class SurveyConfig(_Model):
     min_separation_days: float = Field(
         default=0.0, ge=0, description="Least time between a science frame and its reference."
     )
+    nightly: bool = Field(
+        default=False, description="Whether the nightly schedule processes it every noon (UTC)."
+    )
     folder: FolderOptions | None = None
     simulated: dict[str, Any] = Field(default_factory=dict, description="simulation.SceneConfig.")
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")

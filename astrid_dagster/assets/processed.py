@@ -72,7 +72,7 @@ def processed(
     stage_config = PreprocessConfig(**part.survey.preprocessing)
     with open_bench(store) as bench:
         frames = stored(observations, raw_frames, "id")
-        calibrations = build_calibrations(frames, bench)
+        calibrations = build_calibrations(part.survey.name, frames, bench)
         tasks = plan_preprocessing(part.survey.name, frames, calibrations, stage_config)
         todo, done = split_completed(tasks, ledger, PreprocessRun, config.force)
         stream = NightStream(
