@@ -28,7 +28,7 @@ from scipy.fft import fft, irfft2, rfft, rfft2
 Real = NDArray[np.floating[Any]]
 Complex = NDArray[np.complexfloating[Any, Any]]
 
-WHITE_POINT = 3e-4
+WHITE_POINT = 3e-5
 """Delta function added to both PSFs, relative to their flux. Where neither PSF transmits
 anything D becomes plainly (N − R) instead of noise with the phases of rounding errors."""
 

@@ -1,0 +1,58 @@
+"""Cutouts in and out of FITS."""
+
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from test_extract import made_up
+
+from astrid_core.errors import BadFitsError
+from astrid_core.extraction.cutouts import cut_triplets, read_cutouts, write_cutouts
+from astrid_core.flags import PixelFlag
+
+IDS = [UUID(int=7), UUID(int=8)]
+
+
+def test_planes_are_centred_and_nan_outside():
+    image, science = made_up(np.zeros((100, 120)))
+    image.mask[50, 60] = PixelFlag.NODATA
+    stack = cut_triplets(image, science, np.array([60.4, 2.0]), np.array([49.6, 97.0]))
+    assert stack.shape == (2, 4, 63, 63)
+    assert stack.dtype == np.float32
+    assert stack[0, 0, 31, 31] == science.data[50, 60]
+    assert np.isnan(stack[0, 1:, 31, 31]).all()
+    assert stack[0, 3, 32, 31] == image.scorr[51, 60]
+    inside = np.isfinite(stack[1, 2])
+    np.testing.assert_array_equal(inside.any(axis=1), np.arange(63) < 34)
+    np.testing.assert_array_equal(inside.any(axis=0), np.arange(63) >= 29)
+
+
+def test_far_outside_is_nan():
+    image, science = made_up(np.zeros((100, 120)))
+    assert np.isnan(cut_triplets(image, science, np.array([500.0]), np.array([-80.0]))).all()
+
+
+def test_same_content_same_bytes(tmp_path: Path):
+    image, science = made_up(np.zeros((100, 120)))
+    stack = cut_triplets(image, science, np.array([60.0, 20.0]), np.array([50.0, 97.0]))
+    write_cutouts(stack, IDS, tmp_path / "a.fits", {"RUNID": "r"})
+    write_cutouts(stack, IDS, tmp_path / "b.fits", {"RUNID": "r"})
+    assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
+    back, ids = read_cutouts(tmp_path / "a.fits")
+    np.testing.assert_array_equal(back, stack)
+    assert ids == IDS
+
+
+def test_wrong_ids_and_broken_files_are_refused(tmp_path: Path):
+    image, science = made_up(np.zeros((100, 120)))
+    stack = cut_triplets(image, science, np.array([60.0, 20.0]), np.array([50.0, 97.0]))
+    with pytest.raises(ValueError, match="2 cutouts but 1 ids"):
+        write_cutouts(stack, IDS[:1], tmp_path / "a.fits")
+    path = tmp_path / "b.fits"
+    write_cutouts(stack, IDS, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(BadFitsError):
+        read_cutouts(path)
