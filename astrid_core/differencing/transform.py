@@ -63,7 +63,7 @@ class Polynomial:
         root = np.ones(len(x)) if weights is None else np.sqrt(weights)
         target = np.column_stack([to_x, to_y]) * root[:, None]
         terms = np.linalg.lstsq(design * root[:, None], target, rcond=None)[0]
-        return cls(terms.T, order, centre, scale)
+        return cls(np.asarray(terms.T, dtype=np.float64), order, centre, scale)
 
 
 def design_matrix(u: F64, v: F64, order: int) -> F64:
@@ -112,6 +112,18 @@ class Chain:
     def __call__(self, x: F64, y: F64) -> tuple[F64, F64]:
         """Map positions through both."""
         return self.second(*self.first(x, y))
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """Positions moved by a shift that depends on where they are."""
+
+    shift: PixelMap
+
+    def __call__(self, x: F64, y: F64) -> tuple[F64, F64]:
+        """(x + dx, y + dy)."""
+        dx, dy = self.shift(x, y)
+        return x + dx, y + dy
 
 
 def wcs_map(science: WCS, reference: WCS, shape: tuple[int, int]) -> GridMap:
