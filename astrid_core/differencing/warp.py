@@ -5,10 +5,11 @@ filled before the kernel can spread them and flagged where they still weigh, and
 kernel does to the noise is said in one small stamp.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from astrid_core.differencing.resample import (
@@ -22,6 +23,7 @@ from astrid_core.differencing.resample import (
 )
 from astrid_core.flags import UNUSABLE, PixelFlag
 from astrid_core.frame import Frame
+from astrid_core.psf import Psf
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -81,6 +83,28 @@ class WarpedReference:
         """Variance of single pixels, on average over the sub-pixel phases of the warp."""
         half = self.kernel_autocovariance.shape[0] // 2
         return self.variance * np.float32(self.kernel_autocovariance[half, half])
+
+    def as_frame(self, reference: Frame, psf: Psf, wcs: WCS | None = None) -> Frame:
+        """The warped reference as a frame.
+
+        Parameters
+        ----------
+        reference
+            What was warped: its meta stays.
+        psf
+            Measured on the warped pixels.
+        wcs
+            Of the science frame.
+        """
+        return replace(
+            reference,
+            data=self.data,
+            variance=self.variance,
+            mask=self.mask,
+            stars=self.stars,
+            psf=psf,
+            wcs=wcs,
+        )
 
 
 def warp_frame(
