@@ -25,6 +25,12 @@ from astrid_core.surveys.fits_layout import (
     read_data,
     walk,
 )
+from astrid_core.surveys.fits_tiles import (
+    check_tiles,
+    image_header,
+    is_tile_compressed,
+    tile_pixels,
+)
 
 F32 = NDArray[np.float32]
 
@@ -48,11 +54,6 @@ _NOT_INHERITED = re.compile(
     r"DATASUM|EXTNAME|EXTVER|EXTLEVEL|INHERIT|NEXTEND|END|COMMENT|HISTORY|"
     r"WCSAXES.?|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)\d.?|(CD|PC|PV|PS)\d+_\d+.?|LONPOLE.?|LATPOLE.?|"
     r"[AB]P?_(ORDER|\d_\d|DMAX)"
-)
-_TABLE_ONLY = re.compile(
-    r"TFIELDS|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM)\d+|THEAP|Z(IMAGE|SIMPLE|TENSION|"
-    r"BITPIX|NAXIS\d*|TILE\d+|CMPTYPE|NAME\d+|VAL\d+|MASKCMP|QUANTIZ|DITHER0|BLANK|EXTEND|BLOCKED|"
-    r"PCOUNT|GCOUNT|HECKSUM|DATASUM)"
 )
 
 
@@ -106,7 +107,7 @@ def image_hdus(path: Path, max_frame_mpix: float) -> list[ImageInfo]:
     _refuse_companion_file(path)
     with open_stream(path) as stream:
         for layout in walk(stream, path.name, max_frame_mpix):
-            header = _image_header(layout)
+            header = image_header(layout.header)
             primary = header if primary is None else primary
             why_not = _why_not_an_image(layout, header)
             if why_not:
@@ -163,7 +164,7 @@ def read_image(path: Path, hdu: int, max_frame_mpix: float) -> tuple[F32, fits.H
     primary: fits.Header | None = None
     with open_stream(path) as stream:
         for layout in walk(stream, path.name, max_frame_mpix):
-            header = _image_header(layout)
+            header = image_header(layout.header)
             primary = header if primary is None else primary
             if layout.index < hdu:
                 continue
@@ -216,47 +217,9 @@ def _why_not_an_image(layout: HduLayout, header: fits.Header) -> str | None:
 def _is_image(layout: HduLayout) -> bool:
     return (
         layout.index == 0
-        or _is_tile_compressed(layout.header)
+        or is_tile_compressed(layout.header)
         or str(layout.header["XTENSION"]).strip() in ("IMAGE", "IUEIMAGE")
     )
-
-
-def _is_tile_compressed(header: fits.Header) -> bool:
-    return header.get("ZIMAGE") is True
-
-
-def _image_header(layout: HduLayout) -> fits.Header:
-    """Header of the image itself: for a tile-compressed one, without its table."""
-    header = layout.header
-    if not _is_tile_compressed(header):
-        return header
-    axes = range(1, _whole(header, "ZNAXIS") + 1)
-    image = fits.Header(
-        [("BITPIX", _whole(header, "ZBITPIX")), ("NAXIS", len(axes))]
-        + [(f"NAXIS{axis}", _whole(header, f"ZNAXIS{axis}")) for axis in axes]
-    )
-    structural = re.compile(r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT")
-    for card in header.cards:
-        if not structural.fullmatch(card.keyword) and not _TABLE_ONLY.fullmatch(card.keyword):
-            image.append(card)
-    return image
-
-
-def _whole(header: fits.Header, keyword: str) -> int:
-    try:
-        number = int(header[keyword])
-    except (KeyError, TypeError, ValueError, fits.VerifyError) as error:
-        raise BadFitsError(
-            f"A tile-compressed image does not state {keyword}.",
-            remedy="Fetch the file again; it is damaged.",
-        ) from error
-    if number < 0:
-        raise BadFitsError(
-            f"A tile-compressed image states an impossible {keyword}.",
-            remedy="Fetch the file again; it is damaged.",
-            value=number,
-        )
-    return number
 
 
 def _shape(header: fits.Header) -> tuple[int, int]:
@@ -292,7 +255,7 @@ def _inherit(header: fits.Header, primary: fits.Header, index: int) -> fits.Head
 def _check_size(info: ImageInfo, layout: HduLayout, name: str, max_frame_mpix: float) -> None:
     n_pixels = info.shape[0] * info.shape[1]
     limit = int(max_frame_mpix * 1e6)
-    tiles = _tile_pixels(layout.header) if _is_tile_compressed(layout.header) else 0
+    tiles = tile_pixels(layout.header) if is_tile_compressed(layout.header) else 0
     # A compressed image is rarely larger than the image; twice its size is no image.
     stored = layout.data_bytes // (2 * BYTES_PER_PIXEL)
     if max(n_pixels, tiles, stored) > limit:
@@ -303,59 +266,6 @@ def _check_size(info: ImageInfo, layout: HduLayout, name: str, max_frame_mpix: f
             height_pix=info.shape[0],
             max_frame_mpix=max_frame_mpix,
         )
-
-
-def _tile_pixels(header: fits.Header) -> int:
-    """Pixels of one tile; a row of the image where the header does not say."""
-    n_axes = _whole(header, "ZNAXIS")
-    pixels = 1
-    for axis in range(1, n_axes + 1):
-        default = _whole(header, f"ZNAXIS{axis}") if axis == 1 else 1
-        pixels *= _whole(header, f"ZTILE{axis}") if f"ZTILE{axis}" in header else default
-    return pixels
-
-
-def _check_tiles(hdu: fits.BinTableHDU, what: str) -> None:
-    """Refuse tiles that would decompress to more than a tile holds.
-
-    astropy decodes gzip tiles without a limit, and HCOMPRESS tiles by the dimensions
-    they state themselves.
-    """
-    limit_pixels = _tile_pixels(hdu.header)
-    scheme = str(hdu.header.get("ZCMPTYPE", "")).strip()
-    names = set(hdu.columns.names)
-    for column in {"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA"} & names:
-        is_gzip = scheme.startswith("GZIP") or column == "GZIP_COMPRESSED_DATA"
-        if not is_gzip and scheme != "HCOMPRESS_1":
-            continue
-        for tile in hdu.data[column]:
-            content = np.asarray(tile).tobytes()
-            size = (
-                _gzip_bytes(content, limit_pixels * BYTES_PER_PIXEL) / BYTES_PER_PIXEL
-                if is_gzip
-                else _hcompress_pixels(content)
-            )
-            if size > limit_pixels:
-                raise FrameTooLargeError(
-                    f"{what} holds a compressed tile that is larger than it should be.",
-                    remedy="Do not trust this file; fetch it again.",
-                    tile_pixels=limit_pixels,
-                )
-
-
-def _gzip_bytes(content: bytes, limit: int) -> int:
-    """Decompressed size, counted no further than just beyond ``limit``."""
-    if not content:
-        return 0
-    return len(zlib.decompressobj(wbits=47).decompress(content, max_length=limit + 1))
-
-
-def _hcompress_pixels(content: bytes) -> int:
-    """Pixels an HCOMPRESS stream says it holds (two 32-bit numbers after the magic)."""
-    if len(content) < 10:
-        return 0
-    n_x, n_y = int.from_bytes(content[2:6], "big"), int.from_bytes(content[6:10], "big")
-    return n_x * n_y
 
 
 # --- pixels -------------------------------------------------------------------------------
@@ -381,7 +291,7 @@ def _decode(content: bytes, info: ImageInfo, what: str) -> F32:
             warnings.simplefilter("ignore")  # header conformance is not the pixels' matter
             if number and content.startswith(b"XTENSION= 'BINTABLE'"):
                 with fits.open(io.BytesIO(stored), disable_image_compression=True) as tables:
-                    _check_tiles(tables[number], what)
+                    check_tiles(tables[number], what)
             # uint=False: unsigned 16-bit data becomes float32 with BLANK as NaN.
             with fits.open(io.BytesIO(stored), memmap=False, uint=False) as hdus:
                 data: NDArray[Any] = hdus[number].data

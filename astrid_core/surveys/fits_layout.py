@@ -159,7 +159,7 @@ def verify_sums(path: Path, max_frame_mpix: float) -> None:
     wrong = []
     with open_stream(path) as stream:
         for layout in walk(stream, path.name, max_frame_mpix):
-            data_sum = _sum_of_stream(stream, layout.data_bytes)
+            data_sum = _sum_of_stream(stream, layout.padded_bytes)
             stated = str(layout.header.get("DATASUM", "")).strip()
             if stated and stated != str(data_sum):
                 wrong.append(f"DATASUM of HDU {layout.index}")
@@ -265,7 +265,7 @@ def _sum_of_stream(stream: BinaryIO, n_bytes: int) -> int:
     while n_bytes > 0:
         chunk = stream.read(min(n_bytes, _CHUNK_BYTES))
         if not chunk:
-            break  # the walk reports the truncation
+            break  # only padding, or the walk reports the truncation
         total = _add_sums(total, _sum_of(chunk))
         n_bytes -= len(chunk)
     return total

@@ -121,7 +121,7 @@ def field_name(reader: HeaderReader) -> str | None:
     """Name of the pointing, fit for keys and equal for all its frames; None without one."""
     for text in reader.texts("field"):
         name = re.sub(r"[^A-Za-z0-9_.+\-]+", "_", text.strip()).strip("_")
-        if name and name.upper() not in _NO_FIELD_NAMES:
+        if name.upper() not in _PLACEHOLDERS | _NO_FIELD_NAMES:
             return name[:80]
     return None
 

@@ -91,8 +91,8 @@ class KeywordMap(BaseModel):
     exposure: Lookup = _keywords("EXPTIME", "EXPOSURE", "EXP_TIME", "XPOSURE", "ITIME", "TEXP")
     """Exposure in seconds, or in the unit named in the card's comment."""
     filter_band: Lookup = _keywords(
-        "BAND", "FILTER", "FILTNAM", "FILTNAM1", "FILTERID", "FPA.FILTERID", "INSFLNAM", "FILTERS",
-        "FILTER1", "FILT",
+        "BAND", "FILTER", "FILTNAME", "FILTNAM", "FILTNAM1", "FILTERID", "FPA.FILTERID",
+        "INSFLNAM", "FILTERS", "FILTER1", "FILT",
     )  # fmt: skip
     gain: Lookup = _keywords(
         "EGAIN", "CCDGAIN", "ATODGAIN", "GAINEFF", "GAIN", "CELL.GAIN", "GAINA"

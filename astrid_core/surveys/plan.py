@@ -35,6 +35,11 @@ class ExcludedFile:
     name: str
     why: str
 
+    def describe(self) -> str:
+        """Name and reason; most reasons begin with the name already."""
+        base = self.name.rsplit("/", 1)[-1]
+        return self.why if self.why.startswith(base) else f"{self.name}: {self.why}"
+
 
 @dataclass(frozen=True)
 class FolderPlan:
@@ -76,7 +81,7 @@ class FolderPlan:
             lines.append(f"  {plan.night}  {kinds}  [{filters}]{references}{undated}")
         if self.excluded:
             lines.append(f"  Excluded: {len(self.excluded)}")
-            lines += [f"    {item.name}: {item.why}" for item in self.excluded[:_MAX_LISTED]]
+            lines += [f"    {item.describe()}" for item in self.excluded[:_MAX_LISTED]]
             if len(self.excluded) > _MAX_LISTED:
                 lines.append(f"    and {len(self.excluded) - _MAX_LISTED} more")
         return "\n".join([*lines, f"  {self._describe_references()}"])
@@ -85,7 +90,8 @@ class FolderPlan:
         if not self.has_reference:
             return (
                 "No separate reference night: no field and filter has frames on two nights. "
-                "Give a folder of reference frames with REFERENCE=<path>."
+                "Give a folder of reference frames with REFERENCE=<path>, or name frames of "
+                "this folder in ASTRID_FOLDER_REFERENCE_FRAMES."
             )
         if self.n_reference:
             return f"References: {self.n_reference} configured; {self.n_differenced} to difference."

@@ -25,6 +25,7 @@ _WCS_CARD = re.compile(
     r"[AB]P?_(ORDER|\d_\d)"
 )
 _NUMERIC_CARD = re.compile(r"CRVAL[12]|CRPIX[12]|CDELT[12]|CROTA[12]|(CD|PC)[12]_[12]|PV[12]_\d+")
+_REQUIRED = {f"{keyword}{axis}" for keyword in ("CTYPE", "CRVAL", "CRPIX") for axis in (1, 2)}
 _SCALE_CARD = re.compile(r"CDELT[12]|CD[12]_[12]")
 _PIXEL_ARCSEC = (1e-3, 600.0)
 """Space interferometers to all-sky cameras; a WCS outside was never fitted."""
@@ -98,7 +99,9 @@ def celestial_wcs(header: fits.Header) -> WCS | None:
         if _NUMERIC_CARD.fullmatch(keyword) and not _is_number(value):
             return None
         cards[keyword] = value
-    if not any(_SCALE_CARD.fullmatch(keyword) for keyword in cards) or "CRVAL1" not in cards:
+    if not cards.keys() >= _REQUIRED or not any(
+        _SCALE_CARD.fullmatch(keyword) for keyword in cards
+    ):
         return None
     try:
         with warnings.catch_warnings():
