@@ -105,14 +105,14 @@ class MoffatPsf:
         return moffat_pixels(forms, self.beta, dx, dy)
 
     def to_psf(self, n_stars: int = 0) -> Psf:
-        """The same PSF as an AstrID :class:`Psf`: pixel-integrated stamps, polynomial of order 2.
+        """The same PSF as an AstrID :class:`Psf`: pixel-integrated stamps, polynomial of order 4.
 
         The polynomial is fitted to a 7 × 7 grid of exact stamps; for a varying PSF it is
-        true to about 1e-3 of the peak.
+        true to about 3e-4 of the peak.
         """
         ny, nx = self.shape
         half = self.half_width()
-        order = 2 if self.varies else 0
+        order = 4 if self.varies else 0
         steps = np.linspace(0, 1, 7 if self.varies else 1) if self.varies else np.array([0.5])
         x, y = (axis.ravel() for axis in np.meshgrid(steps * (nx - 1), steps * (ny - 1)))
         x, y = np.rint(x), np.rint(y)

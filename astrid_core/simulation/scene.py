@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 from numpy.typing import NDArray
 
 from astrid_core.simulation.artefacts import (
@@ -144,7 +145,9 @@ def _header(
         ("EXPTIME", config.exposure_s, "[s]"),
         ("TIMESYS", "UTC", ""),
         ("DATE-OBS", _text(conditions.begin), "start of exposure"),
+        ("MJD-OBS", float(Time(conditions.begin).mjd), "[d] of DATE-OBS"),
         ("DATE-AVG", _text(conditions.mid), "middle of exposure"),
+        ("MJD-AVG", conditions.mjd, "[d] of DATE-AVG"),
         ("TELESCOP", "AstrID simulator", ""),
         ("INSTRUME", "simcam", ""),
         ("DETECTOR", "sim-1", ""),
