@@ -1,0 +1,1 @@
+"""Runnable measurements behind every figure of speed or memory AstrID quotes."""

@@ -1,0 +1,161 @@
+"""The whole graph on a real engine, database and store: counts, re-runs, failures."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+import pytest
+from sqlalchemy import insert, select, text
+
+from astrid_core.errors import ModelUnavailableError
+from astrid_dagster.assets import NIGHT_ASSETS
+from astrid_dagster.assets.observations import ingest
+from astrid_dagster.assets.processed import processed
+from astrid_dagster.assets.references import build_references
+from astrid_dagster.definitions import build_defs
+from dbschema.models import (
+    Base,
+    Candidate,
+    Detection,
+    DetectionConsensus,
+    DifferenceRun,
+    IngestRun,
+    ModelRun,
+    Observation,
+    PreprocessRun,
+    ReferenceFrame,
+    ValidationEvent,
+)
+from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, Deployment, key
+
+
+def materialize(
+    assets: Sequence[dg.AssetsDefinition], partition: str, **options: object
+) -> dg.ExecuteInProcessResult:
+    defs = build_defs()
+    selection = dg.AssetSelection.assets(*assets)
+    job = dg.define_asset_job("under_test", selection=selection)
+    resolved = dg.Definitions(assets=defs.assets, jobs=[job], resources=defs.resources).get_job_def(
+        "under_test"
+    )
+    return resolved.execute_in_process(partition_key=partition, **options)
+
+
+def run_references() -> None:
+    for night in REFERENCE_NIGHTS:
+        assert materialize([ingest, processed], key(night)).success
+    assert materialize([build_references], "simulated").success
+
+
+def rows(deployment: Deployment, table: type[Base]) -> list[dict]:
+    """All rows of a table without the columns that tell when they were written."""
+    columns = [c for c in table.__table__.columns if not c.info.get("clock")]
+    query = select(*columns).order_by(*table.__table__.primary_key.columns)
+    with deployment.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+@pytest.fixture
+def processed_survey(deployment: Deployment) -> Deployment:
+    run_references()
+    assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0])).success
+    return deployment
+
+
+def test_a_night_goes_from_files_to_detections(processed_survey: Deployment) -> None:
+    assert len(rows(processed_survey, Observation)) == 8
+    assert {row["status"] for row in rows(processed_survey, IngestRun)} == {"completed"}
+    assert {row["status"] for row in rows(processed_survey, ReferenceFrame)} <= {
+        "completed",
+        "degraded",
+    }
+    differences = rows(processed_survey, DifferenceRun)
+    assert len(differences) == 2
+    assert {row["status"] for row in differences} <= {"completed", "degraded"}
+    candidates = rows(processed_survey, Candidate)
+    detections = rows(processed_survey, Detection)
+    assert candidates
+    assert {row["candidate_id"] for row in detections} >= {row["id"] for row in candidates}
+    assert all(0 <= row["confidence_score"] <= 1 for row in detections)
+
+
+def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
+    processed_survey: Deployment,
+) -> None:
+    judged = rows(processed_survey, Detection)[0]["id"]
+    with processed_survey.engine.begin() as connection:
+        connection.execute(
+            insert(ValidationEvent).values(
+                detection_id=judged, reviewer="ada", verdict="real", taxonomy_version="1"
+            )
+        )
+        connection.execute(
+            insert(DetectionConsensus).values(
+                detection_id=judged, label="real", n_events=1, decided_by="expert"
+            )
+        )
+        connection.execute(
+            text("UPDATE detections SET is_validated = true WHERE id = :id"), {"id": judged}
+        )
+    tables = (Observation, PreprocessRun, DifferenceRun, Candidate, ModelRun, Detection)
+    before = {table: rows(processed_survey, table) for table in tables}
+    stored = digests(processed_survey)
+    forced = {
+        "ops": {
+            "preprocess": {"config": {"force": True}},
+            "subtract": {"config": {"force": True}},
+            "detections": {"ops": {"plan_judgement": {"config": {"force": True}}}},
+        }
+    }
+    for run_config in ({}, forced):
+        assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0]), run_config=run_config).success
+        assert {table: rows(processed_survey, table) for table in tables} == before
+        assert digests(processed_survey) == stored
+    assert next(row for row in before[Detection] if row["id"] == judged)["is_validated"]
+
+
+def digests(deployment: Deployment) -> dict[str, str]:
+    """Key → ETag of every object but the ops' scratch."""
+    import boto3
+
+    settings = deployment.settings
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint,
+        aws_access_key_id=settings.s3_access_key_id.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        region_name="auto",
+    )
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=settings.s3_bucket)
+    return {
+        entry["Key"]: entry["ETag"]
+        for page in pages
+        for entry in page.get("Contents", [])
+        if not entry["Key"].startswith("scratch/")
+    }
+
+
+def test_a_night_without_files_is_empty_not_an_error(deployment: Deployment) -> None:
+    result = materialize(NIGHT_ASSETS, key("2025-09-20"))
+    assert result.success
+    assert rows(deployment, Observation) == []
+
+
+def test_without_references_every_frame_says_so(deployment: Deployment) -> None:
+    assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0])).success
+    differences = rows(deployment, DifferenceRun)
+    assert {row["status"] for row in differences} == {"no_reference"}
+    assert rows(deployment, Candidate) == []
+    assert rows(deployment, Detection) == []
+
+
+def test_a_lost_champion_is_a_typed_error(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    from astrid_core.settings import get_settings
+
+    monkeypatch.setenv("ASTRID_MLFLOW_URI", f"sqlite:///{tmp_path / 'empty.db'}")
+    get_settings.cache_clear()
+    result = materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0]), raise_on_error=False)
+    assert not result.success
+    failure = result.get_step_failure_events()[-1].event_specific_data.error
+    assert ModelUnavailableError.__name__ in failure.to_string()
