@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -132,6 +133,25 @@ def run(
                 f"{shlex.join(argv)} could not be run: {error.strerror}.",
                 remedy="Give a command that exists, after '--'.",
             ) from error
+
+
+@app.command()
+def demo(
+    survey: Annotated[
+        str, typer.Option(help="Survey of surveys.yaml; 'folder' for your own FITS.")
+    ] = "simulated",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of FITS files, for the folder survey.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder whose frames form the reference set.")
+    ] = None,
+) -> None:
+    """Start everything and take several nights from files to detections, with a summary."""
+    from astrid_stack.demo import run_demo  # imports the science: seconds other commands save
+
+    with _errors_shown():
+        run_demo(survey, data, reference, _out, _say)
 
 
 @app.command()
