@@ -62,7 +62,7 @@ def assemble_difference(
         meta=pair.science.meta,
         wcs=pair.science.wcs,
         quality=quality,
-        degraded_because=judge(quality, proper.psf, config.limits),
+        degraded_because=judge(quality, (pair.science.psf, pair.reference.psf), config.limits),
     )
 
 
@@ -71,8 +71,16 @@ def robust_sigma(values: F32) -> float:
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
-def judge(quality: DifferenceQuality, psf: Psf, limits: DifferenceLimits) -> tuple[str, ...]:
-    """Quality limits that a difference image misses, in words."""
+def judge(
+    quality: DifferenceQuality, psfs: tuple[Psf, Psf], limits: DifferenceLimits
+) -> tuple[str, ...]:
+    """Quality limits that a difference image misses, in words.
+
+    Parameters
+    ----------
+    psfs
+        Of science and of the warped reference.
+    """
     low, high = limits.scorr_sigma
     checks = (
         (
@@ -94,7 +102,12 @@ def judge(quality: DifferenceQuality, psf: Psf, limits: DifferenceLimits) -> tup
             f"registration rms {quality.registration_rms_pix:.2f} px is above "
             f"{limits.max_registration_rms_pix} px",
         ),
-        (psf.is_fallback, "PSF of the science frame is a fallback: too few stars"),
+        (
+            min(psf.fwhm_pix for psf in psfs) < limits.min_fwhm_pix,
+            f"undersampled: a PSF's FWHM is below {limits.min_fwhm_pix} px",
+        ),
+        (psfs[0].is_fallback, "PSF of the science frame is a fallback: too few stars"),
+        (psfs[1].is_fallback, "PSF of the warped reference is a fallback: too few stars"),
     )
     return tuple(reason for missed, reason in checks if missed)
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from astrid_core.differencing.registration_config import PhotometryConfig, RegistrationConfig
-from astrid_core.preprocessing.config import CatalogueConfig, PsfConfig
+from astrid_core.preprocessing.config import PsfConfig
 
 DIFFERENCE_VERSION = "1"
 """Code version of this stage: part of every difference run's id."""
@@ -47,6 +47,9 @@ class DifferenceLimits(_Part):
     )
     min_overlap_fraction: float = Field(default=0.3, ge=0, le=1)
     max_masked_fraction: float = Field(default=0.25, ge=0, le=1)
+    min_fwhm_pix: float = Field(
+        default=1.8, gt=0, le=10, description="Coarser sampling is declared undersampled."
+    )
     max_registration_rms_pix: float = Field(default=0.5, gt=0, le=10)
 
 
@@ -57,7 +60,7 @@ class DifferenceConfig(_Part):
         default=512, ge=64, le=4096, description="Largest side of a ZOGY tile's core."
     )
     psf_change: float = Field(
-        default=0.02,
+        default=0.05,
         gt=0,
         le=1,
         description="Tiles are halved until the PSF changes by less than this, relative to "
@@ -75,7 +78,4 @@ class DifferenceConfig(_Part):
     limits: DifferenceLimits = DifferenceLimits()
     registration: RegistrationConfig = RegistrationConfig()
     photometry: PhotometryConfig = PhotometryConfig()
-    catalogue: CatalogueConfig = Field(
-        default=CatalogueConfig(), description="Catalogue of the warped reference."
-    )
     psf: PsfConfig = Field(default=PsfConfig(), description="PSF of the warped reference.")
