@@ -57,12 +57,13 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
     """
     registration = register(science, reference, config.registration)
     warped = warp_frame(reference, registration, science.shape)
-    frame = _as_frame(reference, warped, _warped_psf(reference, warped, config), science)
+    psf = _warped_psf(reference, warped, config)
+    frame = _as_frame(reference, warped, psf, science)
     match = _match(science, frame, registration, config)
     if match.largest_shift_pix > _LARGEST_SHIFT_PIX:
         registration = registration.corrected(match.shift_at)
         warped = warp_frame(reference, registration, science.shape)
-        frame = _as_frame(reference, warped, _warped_psf(reference, warped, config), science)
+        frame = _as_frame(reference, warped, psf, science)
         match = _match(science, frame, registration, config)
     scaled = match.apply(frame)
     pair = AlignedPair(
