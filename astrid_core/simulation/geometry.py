@@ -69,15 +69,6 @@ class Similarity:
         b = -back.matrix @ np.asarray(self.offset)
         return Similarity(back.scale, back.rotation_deg, (float(b[0]), float(b[1])))
 
-    def then(self, other: "Similarity") -> "Similarity":
-        """One transform followed by another."""
-        b = other.matrix @ np.asarray(self.offset) + np.asarray(other.offset)
-        return Similarity(
-            self.scale * other.scale,
-            self.rotation_deg + other.rotation_deg,
-            (float(b[0]), float(b[1])),
-        )
-
     def apply_table(self, table: NDArray[Any]) -> NDArray[Any]:
         """Copy of a source table seen through the transform: positions, sizes, angles."""
         seen = table.copy()
