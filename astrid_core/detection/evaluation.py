@@ -24,12 +24,13 @@ _MIN_PER_CLASS = 20
 def fit_calibration(
     scores: F64, is_real: Labels, default: Calibration | None = None
 ) -> Calibration:
-    """Platt scaling of mean log-odds (n,) by maximum likelihood.
+    """Platt scaling of mean log-odds (n,) by maximum likelihood, for even odds.
 
-    Targets are Platt's (n₊ + 1)/(n₊ + 2) and 1/(n₋ + 2) instead of 1 and 0, which keeps the
-    slope finite where the sample is separable. With fewer than 20 of either class, or where
-    scores do not rise with reality, the sample cannot say: ``default`` is returned, the
-    identity if None.
+    Both classes weigh the same in all: a sample's share of real ones is that of its
+    injections and says nothing about the sky. Targets are Platt's (n₊ + 1)/(n₊ + 2) and
+    1/(n₋ + 2) instead of 1 and 0, which keeps the slope finite where the sample is
+    separable. With fewer than 20 of either class, or where scores do not rise with reality,
+    the sample cannot say: ``default`` is returned, the identity if None.
     """
     fallback = default or Calibration()
     n_real, n_bogus = int(is_real.sum()), int((~is_real).sum())
@@ -39,10 +40,17 @@ def fit_calibration(
     fit = LogisticRegression(C=1e6).fit(
         np.concatenate([scores, scores])[:, None],
         np.repeat([True, False], len(scores)),
-        sample_weight=np.concatenate([target, 1 - target]),
+        sample_weight=np.concatenate([target, 1 - target]) * np.tile(even_weights(is_real), 2),
     )
     slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else fallback
+
+
+def even_weights(is_real: Labels) -> F64:
+    """Weights (n,) of mean 1 that give both classes the same total."""
+    n = len(is_real)
+    share = np.where(is_real, is_real.sum(), n - is_real.sum())
+    return np.asarray(n / 2 / np.maximum(share, 1))
 
 
 def ranking_figures(score: F64, is_real: Labels) -> dict[str, float]:
@@ -80,18 +88,17 @@ def threshold_figures(
 
 
 def calibration_error(confidence: F64, is_real: Labels, bins: int = 10) -> float:
-    """Expected calibration error over equal-width bins (Naeini et al. 2015)."""
+    """Expected calibration error at even odds, over equal-width bins (Naeini et al. 2015)."""
     index = np.minimum((confidence * bins).astype(int), bins - 1)
-    error = 0.0
-    for k in range(bins):
-        inside = index == k
-        if inside.any():
-            error += inside.mean() * abs(confidence[inside].mean() - is_real[inside].mean())
-    return float(error)
+    weights = even_weights(is_real)
+    off = np.bincount(index, weights * (confidence - is_real), minlength=bins)
+    return float(np.abs(off).sum() / weights.sum())
 
 
 def best_threshold(confidence: F64, is_real: Labels) -> float:
-    """Confidence of greatest F1 (harmonic mean of completeness and purity)."""
-    purity, completeness, thresholds = precision_recall_curve(is_real, confidence)
+    """Confidence of greatest F1 (harmonic mean of completeness and purity) at even odds."""
+    purity, completeness, thresholds = precision_recall_curve(
+        is_real, confidence, sample_weight=even_weights(is_real)
+    )
     f1 = 2 * purity * completeness / np.maximum(purity + completeness, 1e-9)
     return float(np.clip(thresholds[np.argmax(f1[:-1])], 0.05, 0.95))

@@ -13,20 +13,28 @@ from astrid_core.detection.evaluation import (
 
 
 def sample(n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Scores whose true probability of real is known: sigmoid(0.6 s − 1)."""
+    """Scores whose probability of real at even odds is known: sigmoid(0.6 s)."""
     rng = np.random.default_rng(1)
     scores = rng.normal(0, 3, n)
-    return scores, rng.random(n) < expit(0.6 * scores - 1)
+    return scores, rng.random(n) < expit(0.6 * scores)
 
 
 def test_calibration_recovers_the_truth():
     scores, is_real = sample()
     fitted = fit_calibration(scores, is_real)
     assert fitted.slope == pytest.approx(0.6, abs=0.03)
-    assert fitted.intercept == pytest.approx(-1.0, abs=0.06)
+    assert fitted.intercept == pytest.approx(0.0, abs=0.06)
     confidence = expit(fitted.slope * scores + fitted.intercept)
     assert calibration_error(confidence, is_real) < 0.015
     assert calibration_error(expit(3 * scores), is_real) > 0.1
+
+
+def test_calibration_does_not_depend_on_the_share_of_injections():
+    scores, is_real = sample()
+    fewer = ~is_real | (np.arange(len(scores)) % 5 == 0)
+    fitted = fit_calibration(scores[fewer], is_real[fewer])
+    assert fitted.slope == pytest.approx(0.6, abs=0.06)
+    assert fitted.intercept == pytest.approx(0.0, abs=0.12)
 
 
 def test_separable_sample_gives_a_finite_slope():
