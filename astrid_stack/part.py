@@ -10,8 +10,17 @@ from astrid_stack.processes import Program
 PART_VARIABLE = "ASTRID_STACK_PART"
 """Marks a part's processes, and whatever they start, for the sweep after a crash."""
 
-STOP_ORDER = ("daemon", "dagster", "code", "mlflow", "objectstore", "postgres")
-"""Names of all parts; who writes stops before what it writes to."""
+STOP_ORDER = (
+    ("daemon", "dagster", "code", "mlflow"),
+    ("objectstore",),
+    ("postgres",),
+)
+"""Parts that stop together, in turn: who writes stops before what it writes to."""
+
+USERS_OF_POSTGRES = STOP_ORDER[0]
+
+PARTS = tuple(name for together in STOP_ORDER for name in together)
+"""Names of all parts."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ def let_go(leash: "subprocess.Popen[bytes]", grace_s: float) -> None:
     try:
         leash.wait(grace_s)
     except subprocess.TimeoutExpired:
-        stop(psutil.Process(leash.pid), signal.SIGKILL, grace_s)
+        stop({psutil.Process(leash.pid): signal.SIGKILL}, grace_s)
         leash.wait()
 
 
@@ -118,6 +118,7 @@ def _open(program: Program, argv: tuple[str, ...], **how: Any) -> "subprocess.Po
             stderr=subprocess.STDOUT,
             env=dict(program.environment),
             cwd="/",
+            umask=0o077,
             start_new_session=True,
             **how,
         )
@@ -132,20 +133,31 @@ def _open(program: Program, argv: tuple[str, ...], **how: Any) -> "subprocess.Po
         os.close(log)
 
 
-def stop(process: psutil.Process, stop_signal: signal.Signals, grace_s: float) -> None:
-    """End a process and everything it started: asked first, killed after ``grace_s``."""
-    try:
-        family = [process, *process.children(recursive=True)]
-        process.send_signal(stop_signal)
-    except psutil.NoSuchProcess:
-        return
-    _, left = psutil.wait_procs(family, timeout=grace_s)
-    for straggler in left:
+def stop(asked: Mapping[psutil.Process, signal.Signals], grace_s: float) -> None:
+    """End processes and all they started: asked together, killed after ``grace_s``."""
+    family: set[psutil.Process] = set()
+    for process, stop_signal in asked.items():
+        try:
+            family |= {process, *process.children(recursive=True)}
+            process.send_signal(stop_signal)
+        except psutil.NoSuchProcess:
+            continue
+    for straggler in _outlasting(family, grace_s):
         try:
             straggler.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(left, timeout=grace_s)
+    _outlasting(family, grace_s)
+
+
+def _outlasting(family: Iterable[psutil.Process], grace_s: float) -> set[psutil.Process]:
+    """Those still alive after ``grace_s``. A zombie is not: it may never be reaped."""
+    deadline = time.monotonic() + grace_s
+    left = {process for process in family if is_alive(process)}
+    while left and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        left = {process for process in left if is_alive(process)}
+    return left
 
 
 def wait_until_ready(

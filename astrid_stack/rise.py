@@ -28,7 +28,7 @@ import psutil
 from astrid_core.errors import SchemaVersionError
 from astrid_stack import dagster, mlflow, ports, processes, tasks
 from astrid_stack.errors import StackError
-from astrid_stack.part import PART_VARIABLE, STOP_ORDER, Part
+from astrid_stack.part import PART_VARIABLE, PARTS, USERS_OF_POSTGRES, Part
 from astrid_stack.postgres import EmbeddedPostgres
 from astrid_stack.processes import Program
 from astrid_stack.state import BUCKET, DATABASES, STATE_VARIABLE, port_variable, wanted_ports
@@ -96,9 +96,11 @@ class Rise:
 
     def _clear_leftovers(self) -> None:
         """End what crashed parts left running, before their successors start."""
-        for name in STOP_ORDER:
-            if name != "postgres" and self.stack.process_of(name) is None:
-                self.stack.sweep(name)
+        if self.stack.process_of("postgres") is None:
+            # Connections of theirs that died with it would fail the first who uses them.
+            self.stack.stop(USERS_OF_POSTGRES, self.report)
+        dead = [name for name in PARTS if self.stack.process_of(name) is None]
+        self.stack.sweep(dead)
 
     def _choose_ports(self) -> None:
         """Keep the ports of running parts, give the others theirs or the next free ones."""
@@ -106,7 +108,7 @@ class Rise:
         wanted = wanted_ports()
         running = {
             "postgres" if name == "postgres" else "s3" if name == "objectstore" else name
-            for name in STOP_ORDER
+            for name in PARTS
             if self.stack.process_of(name) is not None
         }
         chosen = {name: port for name, port in remembered.items() if name in running}
@@ -182,7 +184,7 @@ class Rise:
         deadline = time.monotonic() + _TASK_TIMEOUT_S
         while popen.poll() is None:
             if self.cancelled.is_set() or time.monotonic() > deadline:
-                processes.stop(psutil.Process(popen.pid), signal.SIGTERM, _STOP_GRACE_S)
+                processes.stop({psutil.Process(popen.pid): signal.SIGTERM}, _STOP_GRACE_S)
                 self._raise_if_cancelled()
             time.sleep(0.05)
         if popen.returncode == tasks.NEWER_SCHEMA:

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from astrid_stack import dagster, mlflow, ports, processes
 from astrid_stack.errors import StackError
 from astrid_stack.interrupts import terminable, uninterrupted
 from astrid_stack.objectstore import EmbeddedObjectStore
-from astrid_stack.part import PART_VARIABLE, STOP_ORDER, Part
+from astrid_stack.part import PART_VARIABLE, PARTS, STOP_ORDER, Part
 from astrid_stack.postgres import EmbeddedPostgres
 from astrid_stack.rise import Report, Rise
 from astrid_stack.state import STATE_VARIABLE, State
@@ -169,41 +169,41 @@ class Stack:
                 rise.cancelled.set()
                 with uninterrupted():
                     report("Stopping what was started")
-                    self._stop([name for name in STOP_ORDER if name in rise.started])
+                    self.stop(rise.started, report)
                 raise
 
     def down(self, report: Report = print) -> None:
         """Stop every part and whatever they left running. Data stays."""
         with self._alone():
-            self._stop(STOP_ORDER, report)
+            self.stop(PARTS, report)
 
-    def _stop(self, names: "tuple[str, ...] | list[str]", report: Report | None = None) -> None:
-        for name in names:
-            process = self.process_of(name)
-            if process is not None:
-                if report:
+    def stop(self, names: Collection[str], report: Report = print) -> None:
+        """Stop some parts and whatever they left running."""
+        for together in STOP_ORDER:
+            asked = {}
+            for name in together:
+                process = self.process_of(name) if name in names else None
+                if process is not None:
                     report(f"Stopping {name}")
-                # The whole Part may not be buildable any more; its signal is all it takes.
-                ask = signal.SIGINT if name == "postgres" else signal.SIGTERM
-                processes.stop(process, ask, _STOP_GRACE_S)
-            if name != "postgres":
-                self.sweep(name)
+                    # PostgreSQL's SIGTERM waits for clients to leave; its SIGINT does not.
+                    asked[process] = signal.SIGINT if name == "postgres" else signal.SIGTERM
+            processes.stop(asked, _STOP_GRACE_S)
+            self.sweep([name for name in together if name in names])
         services = self.state.services()
         self.state.remember_services({n: s for n, s in services.items() if n not in names})
 
-    def sweep(self, name: str) -> None:
-        """End whatever a part started and left behind: runs, their worker processes."""
-        marks = {STATE_VARIABLE: str(self.state.folder), PART_VARIABLE: name}
-        left = []
+    def sweep(self, names: Collection[str]) -> None:
+        """End whatever these parts started and left behind: runs, their worker processes."""
+        left = {}
         for process in psutil.process_iter():
             try:
                 environment = process.environ()
             except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
                 continue
-            if marks.items() <= environment.items() and process.pid != os.getpid():
-                left.append(process)
-        for process in left:
-            processes.stop(process, signal.SIGTERM, _STOP_GRACE_S)
+            ours = environment.get(STATE_VARIABLE) == str(self.state.folder)
+            if ours and environment.get(PART_VARIABLE) in names and process.pid != os.getpid():
+                left[process] = signal.SIGTERM
+        processes.stop(left, _STOP_GRACE_S)
 
     def remember(self, name: str, process: psutil.Process) -> None:
         """Note which process a part is."""
@@ -214,7 +214,8 @@ class Stack:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Let one ``up`` or ``down`` at a time at the state folder; the lock dies with us."""
-        with (self.state.folder / "lock").open("a") as stream:
+        lock = os.open(self.state.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(lock) as stream:
             deadline = time.monotonic() + _LOCK_TIMEOUT_S
             while True:
                 try:

@@ -1,0 +1,258 @@
+"""The whole embedded stack, real, once: it comes up, works, survives, goes down.
+
+One stack serves the module; the tests run in the order written, the rough ones last.
+"""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psutil
+import psycopg
+import pytest
+from botocore.config import Config
+from typer.testing import CliRunner
+
+from astrid_core.errors import SchemaVersionError
+from astrid_stack import cli, part, ports
+from astrid_stack.state import DEFAULT_PORTS, STATE_VARIABLE, State, port_variable
+from astrid_stack.supervisor import Stack
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+DEFINITIONS = "tiny_definitions"
+PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon"]
+ASTRID = [sys.executable, "-c", "from astrid_stack.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def stack(servers_folder: Path) -> Iterator[Stack]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = servers_folder / "state"
+        patch.setenv(STATE_VARIABLE, str(folder))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        for name in DEFAULT_PORTS:
+            patch.setenv(port_variable(name), str(ports.any_free_port()))
+        running = Stack(State.create(folder), DEFINITIONS)
+        try:
+            running.up()
+            yield running
+        finally:
+            running.down()
+        assert processes_of(folder) == []
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Whatever works for, or in, a state folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get(STATE_VARIABLE) == str(folder)
+            in_it = any(str(folder) in argument for argument in process.cmdline())
+            if (ours or in_it) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def graphql(stack: Stack, query: str, **variables: object) -> dict:
+    body = json.dumps({"query": query, "variables": variables})
+    status, answer = part.post_json(stack.state.ports()["dagster"], "/graphql", body)
+    assert status == 200, answer
+    return json.loads(answer)["data"]
+
+
+def launch(stack: Stack, job: str) -> str:
+    launched = graphql(
+        stack,
+        """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+             __typename ... on LaunchRunSuccess { run { runId } } } }""",
+        params={
+            "selector": {
+                "repositoryLocationName": "astrid",
+                "repositoryName": "__repository__",
+                "jobName": job,
+            },
+            "mode": "default",
+        },
+    )["launchRun"]
+    return launched["run"]["runId"]
+
+
+def run_status(stack: Stack, run_id: str) -> str:
+    query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+    return graphql(stack, query, id=run_id)["runOrError"]["status"]
+
+
+def wait_for(condition, timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "took too long"
+        time.sleep(0.1)
+
+
+def test_status_shows_every_part_ready(stack: Stack) -> None:
+    shown = CliRunner().invoke(cli.app, ["status"])
+    assert shown.exit_code == 0, shown.output
+    found = stack.status()
+    assert [entry.name for entry in found] == PARTS
+    assert {entry.state for entry in found} == {"ready"}
+    assert all(entry.name in shown.output for entry in found)
+
+
+def test_a_second_up_is_harmless_and_two_at_once_do_not_race(stack: Stack) -> None:
+    before = {entry.name: entry.pid for entry in stack.status()}
+    ups = [subprocess.Popen([*ASTRID, "up"], stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [up.wait(60) for up in ups] == [0, 0]
+    assert {entry.name: entry.pid for entry in stack.status()} == before
+
+
+def test_no_secret_is_on_a_command_line_and_no_file_is_open(stack: Stack) -> None:
+    words = vars(stack.state.secrets).values()
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        assert not any(word in line for word in words)
+    logs = "".join(path.read_text() for path in (stack.state.folder / "logs").iterdir())
+    assert not any(word in logs for word in words)
+    assert stack.state.folder.stat().st_mode & stat.S_IRWXO == 0
+    for path in stack.state.folder.iterdir():
+        if path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_everything_listens_on_loopback_only(stack: Stack) -> None:
+    ours = processes_of(stack.state.folder)
+    listening = [
+        connection.laddr.ip
+        for process in ours
+        if process.is_running()
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4
+    assert {address.removeprefix("::ffff:") for address in listening} == {ports.LOOPBACK}
+
+
+def test_s3_and_mlflow_keep_what_they_are_given(stack: Stack) -> None:
+    environment = stack.state.environment()
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["ASTRID_S3_ENDPOINT"],
+        aws_access_key_id=environment["ASTRID_S3_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["ASTRID_S3_SECRET_ACCESS_KEY"],
+        region_name="auto",
+        config=Config(request_checksum_calculation="when_required"),
+    )
+    client.put_object(Bucket=environment["ASTRID_S3_BUCKET"], Key="a/b", Body=b"1")
+    bucket = stack.state.objects / "astrid"
+    assert (bucket / "a" / "b").read_bytes() == b"1"
+    port = stack.state.ports()["mlflow"]
+    created = part.post_json(port, "/api/2.0/mlflow/experiments/create", '{"name": "kept"}')
+    assert created[0] == 200, created
+    experiment = json.loads(created[1])["experiment_id"]
+    upload = json.dumps({"experiment_id": experiment, "start_time": 0})
+    status, answer = part.post_json(port, "/api/2.0/mlflow/runs/create", upload)
+    assert status == 200
+    assert json.loads(answer)["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
+
+
+def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> None:
+    run_id = launch(stack, "quick_job")
+    wait_for(lambda: run_status(stack, run_id) in {"SUCCESS", "FAILURE"})
+    assert run_status(stack, run_id) == "SUCCESS"
+
+
+def test_the_gpu_pool_takes_one_at_a_time(stack: Stack) -> None:
+    with stack.postgres().connect("dagster") as connection:
+        row = connection.execute(
+            'SELECT "limit" FROM concurrency_limits WHERE concurrency_key = %s', ("gpu",)
+        ).fetchone()
+    assert row == (1,)
+
+
+def test_run_gives_a_command_the_environment(stack: Stack) -> None:
+    script = "import os; print(os.environ['DAGSTER_HOME'])"
+    command = [*ASTRID, "run", "--", sys.executable, "-c", script]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(stack.state.dagster_home)
+
+
+def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) -> None:
+    run_id = launch(stack, "slow_job")
+    wait_for(lambda: slots_taken(stack) == 1)
+    assert run_status(stack, run_id) == "STARTED"
+    survivors = processes_of(stack.state.folder)
+    sleeper = next(p for p in survivors if "time.sleep(600)" in " ".join(p.cmdline()))
+    runner = sleeper.parent()
+    assert runner is not None
+    # All at once, as when the machine's memory ends: nobody is left to clean up after anybody.
+    victims = [stack.process_of(name) for name in ("postgres", "code", "daemon")]
+    for victim in [*victims, runner]:
+        assert victim is not None
+        victim.send_signal(signal.SIGKILL)
+    assert sleeper.is_running()
+    assert CliRunner().invoke(cli.app, ["status"]).exit_code == 1
+    stack.up()
+    assert {entry.state for entry in stack.status()} == {"ready"}
+    assert not sleeper.is_running()
+    assert run_status(stack, run_id) == "FAILURE"
+    assert slots_taken(stack) == 0
+
+
+def slots_taken(stack: Stack) -> int:
+    with stack.postgres().connect("dagster") as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM concurrency_slots WHERE run_id IS NOT NULL AND NOT deleted"
+        ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_ctrl_c_during_up_leaves_nothing_running(servers_folder: Path) -> None:
+    folder = servers_folder / "interrupted"
+    environment = os.environ | {STATE_VARIABLE: str(folder)}
+    up = subprocess.Popen(
+        [*ASTRID, "up"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert up.stdout is not None
+    while b"postgres is ready" not in (line := up.stdout.readline()):
+        assert line, "ended before postgres was ready"
+    up.send_signal(signal.SIGINT)
+    output = up.stdout.read().decode()
+    assert up.wait(60) == 130, output
+    assert processes_of(folder) == []
+
+
+def test_newer_state_is_refused_and_what_was_started_stops(stack: Stack) -> None:
+    """Also: data outlives a restart, and a port taken meanwhile is reported."""
+    server = stack.postgres()
+    with server.connect("dagster") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'fromthefuture'")
+    server.note("dagster", "dagster 99.0")
+    stack.down()
+    assert processes_of(stack.state.folder) == []
+    with pytest.raises(psycopg.OperationalError), server.connect("dagster"):
+        pass
+    taken = stack.state.ports()["mlflow"]
+    said: list[str] = []
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind((ports.LOOPBACK, taken))
+        squatter.listen()
+        with pytest.raises(SchemaVersionError, match="dagster database"):
+            stack.up(said.append)
+    assert any(str(taken) in line and "mlflow uses" in line for line in said)
+    assert stack.state.ports()["mlflow"] != taken
+    assert processes_of(stack.state.folder) == []
