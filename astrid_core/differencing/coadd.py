@@ -1,0 +1,209 @@
+"""Robust weighted mean of aligned members, in bands of rows, from planes on disk.
+
+However many and however large the members are, one band of all of them is in memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, maximum_filter, uniform_filter
+
+from astrid_core.flags import UNUSABLE, PixelFlag
+from astrid_core.frame import Frame
+
+F32 = NDArray[np.float32]
+U16 = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
+
+_BAND_PIXELS = 1 << 20
+"""Pixels of a band, halo excluded."""
+_PSF_TOLERANCE = 0.1
+"""Members may differ by this share of a source's peak for reasons besides seeing."""
+_ANY_SCORE = 1.0
+"""Pixels of a rejected spot beyond this many σ go with it."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """An aligned member: planes on disk, and the numbers that weigh it.
+
+    Attributes
+    ----------
+    weight
+        Relative weight in the mean.
+    fwhm_pix
+        Of its PSF: how far sources may differ from the others.
+    gain
+        Electrons per unit of its scaled data; 0 where unknown.
+    """
+
+    planes: "StoredPlanes"
+    weight: float
+    fwhm_pix: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class StoredPlanes:
+    """Data, variance and mask of one member as memory-mapped files."""
+
+    data: Path
+    variance: Path
+    mask: Path
+
+    @classmethod
+    def write(cls, frame: Frame, folder: Path, name: str) -> "StoredPlanes":
+        """Store a frame's planes in a folder."""
+        planes = cls(*(folder / f"{name}-{plane}.npy" for plane in ("data", "variance", "mask")))
+        np.save(planes.data, frame.data, allow_pickle=False)
+        np.save(planes.variance, frame.variance, allow_pickle=False)
+        np.save(planes.mask, frame.mask, allow_pickle=False)
+        return planes
+
+    def rows(self, start: int, stop: int) -> tuple[F32, F32, U16]:
+        """A band of all three planes, copied into memory."""
+        data, variance, mask = (
+            np.array(np.load(path, mmap_mode="r", allow_pickle=False)[start:stop])
+            for path in (self.data, self.variance, self.mask)
+        )
+        return data, variance, mask
+
+
+@dataclass(frozen=True)
+class Coadd:
+    """The combined planes: data and variance float32, mask uint16, all (ny, nx).
+
+    Attributes
+    ----------
+    rejected_fraction
+        (n_members,) share of each member's usable pixels that was left out as outlying.
+    """
+
+    data: F32
+    variance: F32
+    mask: U16
+    rejected_fraction: tuple[float, ...]
+
+
+def combine(
+    members: Sequence[Member], shape: tuple[int, int], clip_sigma: float, min_coverage: float
+) -> Coadd:
+    """Weighted mean of the members' usable pixels, outliers left out.
+
+    Parameters
+    ----------
+    clip_sigma
+        A pixel, or a spot of the size of the PSF, this many σ from the others is left out.
+    min_coverage
+        Share of the total weight below which a pixel is ``EDGE``.
+
+    Notes
+    -----
+    The comparison is with the median of the members at each pixel, of an even number with
+    the fainter of the middle two: cosmic rays and trails only add light. σ holds the sky
+    noise, the photons of the median and, on sources, what the members' different seeing
+    makes of their peaks.
+    Pixels usable in no member keep the mean of all and the union of their bits.
+    """
+    ny, nx = shape
+    fwhm = float(np.median([member.fwhm_pix for member in members]))
+    halo = int(np.ceil(2 * fwhm)) + 2
+    step = max(64, _BAND_PIXELS // nx)
+    data, variance = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
+    mask = np.empty(shape, dtype=np.uint16)
+    rejected = np.zeros(len(members))
+    usable = np.zeros(len(members))
+    for start in range(0, ny, step):
+        stop = min(start + step, ny)
+        low, high = max(start - halo, 0), min(stop + halo, ny)
+        band = _read(members, low, high)
+        keep = band.valid & ~_outliers(band, members, fwhm, clip_sigma)
+        core = slice(start - low, stop - low)
+        rejected += (band.valid & ~keep)[:, core].sum(axis=(1, 2))
+        usable += band.valid[:, core].sum(axis=(1, 2))
+        combined = _mean(band, keep, members, min_coverage)
+        data[start:stop], variance[start:stop] = combined[0][core], combined[1][core]
+        mask[start:stop] = combined[2][core]
+    share = rejected / np.maximum(usable, 1)
+    return Coadd(data, variance, mask, tuple(float(value) for value in share))
+
+
+@dataclass(frozen=True)
+class _Band:
+    """(n_members, rows, nx) planes of all members over some rows."""
+
+    data: F32
+    variance: F32
+    mask: U16
+    valid: Mask
+
+
+def _read(members: Sequence[Member], low: int, high: int) -> _Band:
+    planes = [member.planes.rows(low, high) for member in members]
+    data = np.stack([plane[0] for plane in planes])
+    variance = np.stack([plane[1] for plane in planes])
+    mask = np.stack([plane[2] for plane in planes])
+    finite = np.isfinite(data) & np.isfinite(variance) & (variance > 0)
+    mask[~finite] |= np.uint16(PixelFlag.NODATA)
+    data[~finite], variance[~finite] = 0.0, 0.0
+    valid = (mask & np.uint16(UNUSABLE)) == 0
+    return _Band(data, variance, mask, valid)
+
+
+def _outliers(band: _Band, members: Sequence[Member], fwhm_pix: float, clip_sigma: float) -> Mask:
+    """Pixels and PSF-sized spots that one member has and the others have not."""
+    n_valid = band.valid.sum(axis=0)
+    if len(members) < 2:
+        return np.zeros_like(band.valid)
+    ordered = np.sort(np.where(band.valid, band.data, np.inf), axis=0)
+    middle = np.maximum(n_valid - 1, 0) // 2
+    typical = np.take_along_axis(ordered, middle[None], axis=0)[0]
+    typical[n_valid == 0] = 0.0
+    # The median of n has 1.57/n of the variance of one; the fainter of two has about as much.
+    own = np.where(band.valid, band.variance, 0).sum(axis=0) / np.maximum(n_valid, 1)
+    median_variance = own * np.minimum(1.57 / np.maximum(n_valid, 1), 1.0)
+    size = max(3, round(fwhm_pix))
+    peak = np.maximum(maximum_filter(typical, size), 0.0)
+    median_fwhm = float(np.median([member.fwhm_pix for member in members]))
+    outlying = np.zeros_like(band.valid)
+    for index, member in enumerate(members):
+        photons = np.maximum(typical, 0.0) / member.gain if member.gain > 0 else 0.0
+        # A peak goes as FWHM^-2, so seeing changes it by twice the change of the FWHM.
+        seeing = _PSF_TOLERANCE + 2 * abs(member.fwhm_pix / median_fwhm - 1)
+        sigma = np.sqrt(band.variance[index] + median_variance + photons)
+        sigma += seeing * peak / clip_sigma
+        score = np.where(band.valid[index], (band.data[index] - typical), 0.0)
+        score = score / np.maximum(sigma, 1e-30)
+        spot = uniform_filter(score, size) * size  # Σ/√N over the PSF's core
+        found = (np.abs(score) > clip_sigma) | (np.abs(spot) > clip_sigma + 1)
+        near = binary_dilation(found, iterations=size)
+        outlying[index] = found | (near & (np.abs(score) > _ANY_SCORE))
+    outlying &= n_valid > 1
+    return outlying
+
+
+def _mean(
+    band: _Band, keep: Mask, members: Sequence[Member], min_coverage: float
+) -> tuple[F32, F32, U16]:
+    """Weighted mean, its variance, and the mask of where it says little."""
+    weights = np.array([member.weight for member in members], dtype=np.float32)
+    weight = keep * weights[:, None, None]
+    total = weight.sum(axis=0)
+    none = total == 0
+    # Unusable everywhere: still the best guess of the light, flagged by the union of bits.
+    present = (band.mask & np.uint16(PixelFlag.NODATA)) == 0
+    weight[:, none] = (present * weights[:, None, None])[:, none]
+    summed = np.maximum(weight.sum(axis=0), 1e-30)
+    data = (weight * band.data).sum(axis=0) / summed
+    variance = (weight**2 * band.variance).sum(axis=0) / summed**2
+    mask = np.zeros(none.shape, dtype=np.uint16)
+    union = np.bitwise_or.reduce(band.mask, axis=0)
+    missing = none & ~present.any(axis=0)
+    mask[none] = union[none] & ~np.uint16(PixelFlag.NODATA)
+    mask[missing] = np.uint16(PixelFlag.NODATA)
+    variance[variance == 0] = float(np.median(variance[variance > 0])) if variance.any() else 1.0
+    mask[~none & (total < min_coverage * weights.sum())] |= np.uint16(PixelFlag.EDGE)
+    return data.astype(np.float32), variance.astype(np.float32), mask
