@@ -104,7 +104,7 @@ def train(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     sampler = WindowSampler(shards, config)
-    network = build_network(architecture).to(device).train()
+    network = build_network(architecture).to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )

@@ -1,24 +1,38 @@
 """The registry on MLflow's own store; the real server and S3 are exercised end to end."""
 
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import torch
+from sqlalchemy import create_engine, select
 
-from astrid_core.detection.card import Architecture, Calibration, ModelCard, write_card
+from astrid_core.detection.card import (
+    Architecture,
+    Calibration,
+    ModelCard,
+    read_card,
+    write_card,
+)
 from astrid_core.detection.registry import (
     CHAMPION,
     MODEL_NAME,
+    ChampionRef,
     champion,
     ensure_bootstrap,
     shipped,
+    upsert_model,
     weights_key,
 )
 from astrid_core.detection.unet import build_network, load_model, save_weights
 from astrid_core.errors import ModelIntegrityError, ModelUnavailableError
 from astrid_core.identity import derive_id, sha256_file
 from dbschema.models import Model
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 class FolderStore:
@@ -182,3 +196,21 @@ def test_weights_that_are_not_the_cards_are_not_registered(mlflow_uri, store, tm
 
 def test_shipped_files_lie_in_the_package():
     assert {path.parent.name for path in shipped()} == {"weights"}
+
+
+def test_models_row_is_written_and_brought_up_to_date(database_url, tmp_path):
+    weights, card_path = make_weights(tmp_path / "one", 1)
+    ref = ChampionRef(
+        MODEL_NAME, "1", sha256_file(weights), weights, read_card(card_path), UUID(int=7), "run-1"
+    )
+    engine = create_engine(database_url)
+    Model.__table__.create(engine)
+    upsert_model(engine, ref.row())
+    upsert_model(engine, replace(ref, version="2").row())
+    with engine.connect() as connection:
+        (row,) = connection.execute(select(Model.__table__)).mappings()
+    engine.dispose()
+    assert row["version"] == "2"
+    assert row["sha256"] == ref.sha256
+    assert row["card"]["name"] == "release-1"
+    assert row["created_at"] is not None
