@@ -7,7 +7,6 @@ What does not: what the header says about the exposure (``ingest``).
 import io
 import re
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from astrid_core.errors import BadFitsError, FrameTooLargeError, NotAnImageError
+from astrid_core.errors import AstridError, BadFitsError, FrameTooLargeError, NotAnImageError
 from astrid_core.surveys.fits_layout import (
     BLOCK_BYTES,
     BYTES_PER_PIXEL,
@@ -71,12 +70,15 @@ class ImageInfo:
         (ny, nx).
     header
         The image's header, gaps filled from the primary header (WCS and structure never).
+    unreadable
+        Keywords of cards that had to be left out.
     """
 
     index: int
     tag: str
     shape: tuple[int, int]
     header: fits.Header
+    unreadable: tuple[str, ...] = ()
 
 
 def image_hdus(path: Path, max_frame_mpix: float) -> list[ImageInfo]:
@@ -113,9 +115,7 @@ def image_hdus(path: Path, max_frame_mpix: float) -> list[ImageInfo]:
             if why_not:
                 refused.append(f"HDU {layout.index} {why_not}")
                 continue
-            info = ImageInfo(
-                layout.index, _tag(layout), _shape(header), _inherit(header, primary, layout.index)
-            )
+            info = _image_info(layout, header, primary)
             _check_size(info, layout, path.name, max_frame_mpix)
             found.append(info)
     named = [info for info in found if _name(info.header).upper() in _SCIENCE_NAMES]
@@ -173,7 +173,7 @@ def read_image(path: Path, hdu: int, max_frame_mpix: float) -> tuple[F32, fits.H
                 raise NotAnImageError(
                     f"{path.name}: HDU {hdu} {why_not}.", remedy="Ingest the file again."
                 )
-            info = ImageInfo(hdu, _tag(layout), _shape(header), _inherit(header, primary, hdu))
+            info = _image_info(layout, header, primary)
             _check_size(info, layout, path.name, max_frame_mpix)
             content = layout.header_bytes + read_data(stream, layout, path.name)
             return _decode(content, info, f"{path.name}: HDU {hdu}"), info.header
@@ -218,7 +218,17 @@ def _is_image(layout: HduLayout) -> bool:
     return (
         layout.index == 0
         or is_tile_compressed(layout.header)
-        or str(layout.header["XTENSION"]).strip() in ("IMAGE", "IUEIMAGE")
+        or str(layout.header.get("XTENSION", "")).strip() in ("IMAGE", "IUEIMAGE")
+    )
+
+
+def _image_info(layout: HduLayout, header: fits.Header, primary: fits.Header) -> ImageInfo:
+    return ImageInfo(
+        index=layout.index,
+        tag=_tag(layout),
+        shape=_shape(header),
+        header=_inherit(header, primary, layout.index),
+        unreadable=layout.unreadable,
     )
 
 
@@ -295,15 +305,9 @@ def _decode(content: bytes, info: ImageInfo, what: str) -> F32:
             # uint=False: unsigned 16-bit data becomes float32 with BLANK as NaN.
             with fits.open(io.BytesIO(stored), memmap=False, uint=False) as hdus:
                 data: NDArray[Any] = hdus[number].data
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        RuntimeError,
-        zlib.error,
-    ) as error:
+    except AstridError:
+        raise
+    except Exception as error:
         raise BadFitsError(
             f"{what} cannot be decoded: {error}.",
             remedy="Fetch the file again; it is damaged.",

@@ -50,7 +50,10 @@ class HduLayout:
     index
         0 is the primary HDU.
     header
-        Parsed header as in the file: a tile-compressed image is still a table here.
+        Parsed header as in the file, without unreadable cards: a tile-compressed image is
+        still a table here.
+    unreadable
+        Keywords of cards that break the standard beyond reading.
     header_bytes
         The header's blocks, unparsed.
     data_bytes
@@ -59,6 +62,7 @@ class HduLayout:
 
     index: int
     header: fits.Header
+    unreadable: tuple[str, ...]
     header_bytes: bytes
     data_bytes: int
 
@@ -120,8 +124,9 @@ def walk(stream: BinaryIO, name: str, max_frame_mpix: float) -> Iterator[HduLayo
         header_bytes = _read_header(stream, name, index)
         if header_bytes is None:
             return
-        header = _parse_header(header_bytes, name, index)
-        layout = HduLayout(index, header, header_bytes, _data_bytes(header, name, index))
+        header, unreadable = _parse_header(header_bytes, name, index)
+        n_bytes = _data_bytes(header, name, index)
+        layout = HduLayout(index, header, unreadable, header_bytes, n_bytes)
         position += len(header_bytes)
         end = position + layout.padded_bytes
         if end > limit_bytes:
@@ -199,11 +204,26 @@ def _read_header(stream: BinaryIO, name: str, index: int) -> bytes | None:
     )
 
 
-def _parse_header(header_bytes: bytes, name: str, index: int) -> fits.Header:
+def _parse_header(
+    header_bytes: bytes, name: str, index: int
+) -> tuple[fits.Header, tuple[str, ...]]:
+    """Header of all readable cards, and keywords of the others.
+
+    astropy parses a card when it is first asked for and raises there; parsed here, no
+    later reader of the header meets a broken one.
+    """
+    readable, unreadable = [], []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # non-standard cards are met one by one later
-            return fits.Header.fromstring(header_bytes)
+            warnings.simplefilter("ignore")  # what is odd but readable is no news
+            for card in fits.Header.fromstring(header_bytes).cards:
+                try:
+                    _ = card.value, card.comment
+                except (ValueError, fits.VerifyError):
+                    unreadable.append(card.keyword)
+                else:
+                    readable.append(card)
+            return fits.Header(readable), tuple(unreadable)
     except (ValueError, fits.VerifyError) as error:
         raise BadFitsError(
             f"{name}: header of HDU {index} cannot be parsed: {error}.",
@@ -217,12 +237,12 @@ def _data_bytes(header: fits.Header, name: str, index: int) -> int:
         n_axes = int(header["NAXIS"])
         axes = [int(header[f"NAXIS{axis + 1}"]) for axis in range(n_axes)]
         bits = int(header["BITPIX"])
-        if n_axes and axes[0] == 0 and header.get("GROUPS") is True:
+        if axes and axes[0] == 0 and header.get("GROUPS") is True:
             axes = axes[1:]
         n_values = int(np.prod(axes, dtype=object)) if axes else 0
         n_groups = int(header.get("GCOUNT", 1)) if index or "GROUPS" in header else 1
         n_parameters = int(header.get("PCOUNT", 0)) if index or "GROUPS" in header else 0
-    except (KeyError, TypeError, ValueError, fits.VerifyError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadFitsError(
             f"{name}: HDU {index} does not state its dimensions: {error}.",
             remedy="Fetch the file again; it is damaged.",

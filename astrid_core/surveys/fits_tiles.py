@@ -50,7 +50,7 @@ def image_header(header: fits.Header) -> fits.Header:
 def _whole(header: fits.Header, keyword: str) -> int:
     try:
         number = int(header[keyword])
-    except (KeyError, TypeError, ValueError, fits.VerifyError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadFitsError(
             f"A tile-compressed image does not state {keyword}.",
             remedy="Fetch the file again; it is damaged.",

@@ -169,7 +169,7 @@ def _card(header: fits.Header, keyword: str) -> tuple[str | None, str]:
     """Text and comment of a card; None for one that is absent, empty or unreadable."""
     try:
         value, comment = header[keyword], header.comments[keyword]
-    except (KeyError, ValueError, IndexError, fits.VerifyError):
+    except KeyError:
         return None, ""
     if isinstance(value, bool | fits.card.Undefined) or value is None:
         return None, ""

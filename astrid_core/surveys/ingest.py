@@ -5,13 +5,11 @@ the file or the rows.
 """
 
 import datetime as dt
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from astrid_core.errors import AstridError, BadFitsError, NotAnImageError
@@ -26,7 +24,6 @@ from astrid_core.surveys.times import ExposureTime, exposure_time
 
 INGEST_VERSION = "1"
 UNKNOWN = "unknown"
-MAX_WARNINGS = 20
 NANOMAGGY_ZERO_POINT_MAG = 22.5
 """By definition (SDSS; its ugriz are AB to a few hundredths)."""
 
@@ -80,8 +77,8 @@ class IngestOutcome:
         Of its bytes; None if they could not be read.
     error
         Why it failed; None when completed.
-    warnings
-        What was odd about it without being wrong: skipped images, non-standard cards.
+    notes
+        What was odd about it without being wrong: skipped images, unreadable cards.
     """
 
     source: str
@@ -89,7 +86,7 @@ class IngestOutcome:
     status: Literal["completed", "failed"]
     observations: tuple[ObservationRecord, ...] = ()
     error: AstridError | None = None
-    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def ingest_file(
@@ -105,17 +102,13 @@ def ingest_file(
         Largest image accepted, 10^6 pixels.
     """
     sha256: str | None = None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        notes: list[str] = []
-        try:
-            sha256 = _sha256(source)
-            records = _observations(source, config, night, max_frame_mpix, sha256, notes)
-        except AstridError as error:
-            return IngestOutcome(
-                source.name, sha256, "failed", error=error, warnings=_texts(caught, notes)
-            )
-    return IngestOutcome(source.name, sha256, "completed", records, warnings=_texts(caught, notes))
+    notes: list[str] = []
+    try:
+        sha256 = _sha256(source)
+        records = _observations(source, config, night, max_frame_mpix, sha256, notes)
+    except AstridError as error:
+        return IngestOutcome(source.name, sha256, "failed", error=error, notes=tuple(notes))
+    return IngestOutcome(source.name, sha256, "completed", records, notes=tuple(notes))
 
 
 def _sha256(source: SourceFile) -> str:
@@ -145,6 +138,9 @@ def _observations(
         try:
             pixels, _ = read_image(source.path, image.index, max_frame_mpix)
             _require_sky(pixels, f"{source.name}: HDU {image.index}")
+            if image.unreadable:
+                cards = ", ".join(image.unreadable)
+                notes.append(f"{source.name}: HDU {image.index} has unreadable cards: {cards}.")
             records.append(_record(source, config, night, image, len(images) > 1, sha256, assumed))
         except NotAnImageError as error:
             refusals.append(error)
@@ -306,12 +302,3 @@ def _unsure_night(config: SurveyConfig, time: ExposureTime) -> list[str]:
         time.date is not None and config.longitude_deg is None
     )
     return [] if is_configured or is_decided else ["night"]
-
-
-def _texts(caught: list[warnings.WarningMessage], notes: list[str]) -> tuple[str, ...]:
-    """Notes and what astropy found non-standard in the file, once each."""
-    texts = dict.fromkeys(notes)
-    for warning in caught:
-        if issubclass(warning.category, fits.verify.VerifyWarning):
-            texts[" ".join(str(warning.message).split())] = None
-    return tuple(texts)[:MAX_WARNINGS]

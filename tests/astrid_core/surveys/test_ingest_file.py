@@ -46,6 +46,11 @@ FULL = {
 
 WCS_CARDS = ("CTYPE", "CRVAL", "CRPIX", "CDELT")
 
+BROKEN_VALUES = [
+    *(b"'text'", b"'unterminated", b"", b"(1, 2)", b"1.2.3", b"T", b"\xff\xfe"),
+    *(b"-1", b"0", b"3", b"999999999999", b"1e400", b"NaN", b"-32"),
+]
+
 
 def _config(**changes: object) -> SurveyConfig:
     return SurveyConfig.model_validate(
@@ -156,7 +161,7 @@ def test_a_blank_extension_is_skipped_with_a_note(tmp_path):
     blank = fits.ImageHDU(np.full_like(SKY, np.nan), name="SCI", ver=2)
     outcome = _ingest(_file(tmp_path, fits.PrimaryHDU(), fits.ImageHDU(SKY, name="SCI"), blank))
     assert [r.archive_id for r in outcome.observations] == ["a.fits[SCI,1]"]
-    assert "HDU 2 has no finite pixel" in outcome.warnings[0]
+    assert "HDU 2 has no finite pixel" in outcome.notes[0]
 
 
 def test_calibration_frames_have_no_sky(tmp_path):
@@ -196,7 +201,7 @@ def test_stale_checksums_are_refused_or_named(tmp_path):
     assert "checksums: ignore" in refused.error.remedy
     ignored = _ingest(source, folder={"root": "/nowhere", "checksums": "ignore"})
     assert _only(ignored).assumed == ["checksums"]
-    assert "differs from its own checksums" in ignored.warnings[0]
+    assert "differs from its own checksums" in ignored.notes[0]
 
 
 def test_errors_are_outcomes(tmp_path):
@@ -207,15 +212,38 @@ def test_errors_are_outcomes(tmp_path):
     assert (missing.status, missing.sha256, missing.observations) == ("failed", None, ())
 
 
-def test_oddities_are_recorded_and_not_printed(tmp_path):
+def test_unreadable_cards_are_noted_and_not_printed(tmp_path):
     source = _file(tmp_path, _image(FULL))
     content = source.path.read_bytes()
-    odd = b"ESO-LOG 00:00:00> DATE         = 'x'".ljust(80)
-    source.path.write_bytes(content.replace(b"INSTRUME= 'cam     '".ljust(80), odd, 1))
+    for card, odd in [
+        (b"INSTRUME= 'cam     '", b"ESO-LOG 00:00:00> DATE         = 'x'"),
+        (b"DETECTOR= 'c2      '", b"SKEW    = -1.38698, -1.69125"),
+    ]:
+        assert card.ljust(80) in content
+        content = content.replace(card.ljust(80), odd.ljust(80), 1)
+    source.path.write_bytes(content)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         outcome = _ingest(source)
     assert outcome.status == "completed"
+    assert outcome.notes == ("a.fits: HDU 0 has unreadable cards: SKEW.",)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_broken_card_raises_anything_but_becomes_an_outcome(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("cards")
+    compressed = fits.CompImageHDU(SKY.astype(np.int16), fits.Header(FULL), name="SCI")
+    source = _file(folder, fits.PrimaryHDU(header=fits.Header(FULL)), compressed, checksum=True)
+    content = bytearray(source.path.read_bytes())
+    cards = [i for i in range(0, len(content), 80) if content[i + 8 : i + 10] == b"= "]
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.sampled_from(cards))
+        value = data.draw(st.sampled_from(BROKEN_VALUES))
+        content[start + 10 : start + 80] = value.rjust(20).ljust(70)
+    source.path.write_bytes(content)
+    outcome = _ingest(source, folder={"root": "/nowhere", "checksums": "ignore"})
+    assert (outcome.error is None) == bool(outcome.observations)
 
 
 # --- the sky ------------------------------------------------------------------------------
