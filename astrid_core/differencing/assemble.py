@@ -1,8 +1,9 @@
 """From two aligned frames to the difference image: mask, quality and verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import sep
 from numpy.typing import NDArray
 
 from astrid_core.differencing.aligned import AlignedPair, ProperDifference, subtract_aligned
@@ -15,6 +16,7 @@ from astrid_core.psf import Psf
 
 F32 = NDArray[np.float32]
 U16 = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
 
 MIN_USABLE_PIXELS = 1000
 """Fewer usable pixels in common than this are no difference image."""
@@ -51,6 +53,7 @@ def assemble_difference(
             n_usable=int(usable.sum()),
             n_required=MIN_USABLE_PIXELS,
         )
+    proper, background = without_background(proper, usable, config.background_mesh_pix)
     quality = _quality(pair, proper, mask, usable, alignment)
     return DifferenceImage(
         difference=_without(proper.difference, missing),
@@ -58,12 +61,39 @@ def assemble_difference(
         variance=proper.variance,
         mask=mask,
         psf=proper.psf,
-        reference=_without(np.nan_to_num(pair.reference.data), missing),
+        reference=_without(np.nan_to_num(pair.reference.data) + background, missing),
         meta=pair.science.meta,
         wcs=pair.science.wcs,
         quality=quality,
         degraded_because=judge(quality, (pair.science.psf, pair.reference.psf), config.limits),
     )
+
+
+def without_background(
+    proper: ProperDifference, usable: Mask, mesh_pix: int
+) -> tuple[ProperDifference, F32]:
+    """D and S_corr without the smooth background that matching left in D.
+
+    In crowded fields the sky between stars of unequal seeing cannot be compared before
+    the PSFs are; in D they are. Both kernels pass a background b unchanged (P_n, P_r and
+    den are 1 at frequency 0), so it leaves D as b and S_corr as b / √(variance · Σ P_D²).
+
+    Returns
+    -------
+    The corrected difference, and b, (ny, nx) float32.
+    """
+    unit = float(np.sqrt(np.median(proper.variance[usable])))
+    # sep works with tiny units badly: D is brought to units of its noise.
+    scaled = np.where(usable, proper.difference / np.float32(unit), np.float32(0))
+    mesh = sep.Background(np.ascontiguousarray(scaled), mask=~usable, bw=mesh_pix, bh=mesh_pix)
+    background = mesh.back(dtype=np.float32) * np.float32(unit)
+    power = float((proper.psf.centre().astype(np.float64) ** 2).sum())
+    corrected = replace(
+        proper,
+        difference=proper.difference - background,
+        scorr=proper.scorr - background / np.sqrt(proper.variance * np.float32(power)),
+    )
+    return corrected, background
 
 
 def robust_sigma(values: F32) -> float:
@@ -125,7 +155,7 @@ def _mask(pair: AlignedPair, proper: ProperDifference, config: DifferenceConfig)
     return grow_mask(mask, brightness, noise, broader.centre(), proper.psf.fwhm_pix, config.growth)
 
 
-def _without(image: F32, missing: NDArray[np.bool_]) -> F32:
+def _without(image: F32, missing: Mask) -> F32:
     return np.where(missing, np.float32(0), image)
 
 
@@ -133,7 +163,7 @@ def _quality(
     pair: AlignedPair,
     proper: ProperDifference,
     mask: U16,
-    usable: NDArray[np.bool_],
+    usable: Mask,
     alignment: AlignmentQuality,
 ) -> DifferenceQuality:
     nodata = np.uint16(PixelFlag.NODATA)

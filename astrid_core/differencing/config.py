@@ -69,6 +69,9 @@ class DifferenceConfig(_Part):
     margin_pix: int = Field(
         default=32, ge=8, le=128, description="Overlap of tiles; wider than the kernels' wings."
     )
+    background_mesh_pix: int = Field(
+        default=128, ge=16, le=4096, description="Mesh of the background removed from D."
+    )
     noise_model: Literal["propagated", "autocovariance"] = Field(
         default="propagated",
         description="Where correlated noise comes from: the warp's kernel, or, for mosaics "

@@ -107,17 +107,14 @@ class _Compact:
     ----------
     sky_n, sky_r
         Variance of S per unit sky variance of N and R: the mean of W/v · |k|².
-    response
-        S at the peak of a source of unit flux.
     power
-        Σ P_D².
+        Σ P_D²; also S at the peak of a source of unit flux.
     source_kernel
         Stamp q with V_S(sources) = R ⊗ q, None where no gain is known.
     """
 
     sky_n: float
     sky_r: float
-    response: float
     power: float
     source_kernel: Real | None
 
@@ -215,12 +212,10 @@ def _compact(n: Side, r: Side) -> _Compact:
     """Scalars and the source-noise stamp of a tile."""
     grid = (GRID_PIX, GRID_PIX)
     kernels = _kernels(n, r, grid, np.float64)
-    response = _grid_mean((kernels.k_n * kernels.p_n).real)
     return _Compact(
         sky_n=_grid_mean(kernels.w_n * _power(kernels.k_n)) / n.variance,
         sky_r=_grid_mean(kernels.w_r * _power(kernels.k_r)) / r.variance,
-        response=response,
-        power=_grid_mean(_power(kernels.p_n * kernels.p_r / kernels.root)),
+        power=_grid_mean((kernels.k_n * kernels.p_n).real),
         source_kernel=_source_kernel(kernels, n.gain, r.gain),
     )
 
@@ -329,7 +324,7 @@ def zogy_tile(
     return TileResult(
         difference=difference,
         scorr=np.asarray(score / np.sqrt(variance), dtype=dtype),
-        variance=np.asarray(variance * dtype.type(compact.power / compact.response**2)),
+        variance=np.asarray(variance / dtype.type(compact.power)),
     )
 
 
