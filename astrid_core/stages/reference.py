@@ -10,6 +10,8 @@ from uuid import UUID
 from astrid_core.differencing.references import (
     REFERENCE_VERSION,
     MemberQuality,
+    RankedMember,
+    Reference,
     build_reference,
     rank_members,
 )
@@ -79,18 +81,15 @@ def reference(task: ReferenceTask, bench: Bench) -> Outcome:
 
 
 def _compute(task: ReferenceTask, bench: Bench) -> Success:
-    qualities = [MemberQuality.from_row(run) for run in task.members]
-    ranking = rank_members(qualities, task.config)
     runs = {run["run_id"]: run for run in task.members}
-    ranked = [runs[member.id] for member in ranking if member.rejected_because is None]
-    built = build_reference([partial(_fetch, run, bench) for run in ranked], task.config)
-    members = _member_rows(task, ranking, ranked, built)
+    ranking = rank_members([MemberQuality.from_row(run) for run in task.members], task.config)
+    fit = [runs[member.id] for member in ranking if member.rejected_because is None]
+    built = build_reference([partial(_fetch, run, bench) for run in fit], task.config)
+    members = _member_rows(task, ranking, built)
     used = [runs[row["preprocess_run_id"]] for row in members if row["rejected_because"] is None]
     nights: list[date] = [run["night"] for run in used]
-    frame = replace(
-        built.frame,
-        meta=replace(built.frame.meta, observation_id=task.run_id, night=max(nights)),
-    )
+    meta = replace(built.frame.meta, observation_id=task.run_id, night=max(nights))
+    frame = replace(built.frame, meta=meta)
     key = object_key("reference_frames", task.survey, max(nights), task.run_id)
     target = bench.staging_path(key)
     write_frame(frame, target, {"RUNID": str(task.run_id)})
@@ -110,6 +109,29 @@ def _compute(task: ReferenceTask, bench: Bench) -> Success:
         "depth_flux": built.depth_flux,
     }
     return Success(values, staged, tuple(members))
+
+
+def _member_rows(
+    task: ReferenceTask, ranking: Sequence[RankedMember], built: Reference
+) -> list[Row]:
+    """A row for every frame considered: unfit ones from the ranking, the rest as built."""
+    combined = {member.rank: member for member in built.members}
+    rows = []
+    for member in ranking:
+        reason, weight = member.rejected_because, 0.0
+        if reason is None:
+            reason = combined[member.rank].rejected_because
+            weight = combined[member.rank].weight
+        rows.append(
+            {
+                "reference_id": task.run_id,
+                "preprocess_run_id": member.id,
+                "rank": member.rank,
+                "weight": weight,
+                "rejected_because": reason,
+            }
+        )
+    return rows
 
 
 def _fetch(run: Row, bench: Bench) -> Frame:
