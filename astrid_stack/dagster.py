@@ -42,6 +42,11 @@ query AstridLocations {
   }
 }
 """
+_RELOAD_QUERY = """
+mutation AstridReload {
+  reloadRepositoryLocation(repositoryLocationName: "astrid") { __typename }
+}
+"""
 
 
 def configuration_file(name: str) -> Path:
@@ -89,7 +94,7 @@ def webserver_part(state: State) -> Part:
         state,
         "dagster",
         [
-            *("dagster_webserver", "--host", ports.LOOPBACK, "--port", str(port)),
+            *("astrid_stack.webserver", "--host", ports.LOOPBACK, "--port", str(port)),
             *("--workspace", str(configuration_file("workspace.yaml"))),
         ],
         ready=lambda: get(port, "/server_info")[0] == 200,
@@ -123,6 +128,11 @@ def _part(state: State, name: str, arguments: list[str], ready: Callable[[], boo
     )
 
 
+def reload_location(state: State) -> None:
+    """Have the running webserver read the definitions of a code location started anew."""
+    _graphql(state, _RELOAD_QUERY)
+
+
 def wait_for_location(state: State, timeout_s: float = 120.0) -> None:
     """Wait until the webserver has loaded the definitions.
 
@@ -147,11 +157,15 @@ def wait_for_location(state: State, timeout_s: float = 120.0) -> None:
 
 
 def _locations(state: State) -> list[dict]:
-    body = json.dumps({"query": _LOCATIONS_QUERY})
+    answer = _graphql(state, _LOCATIONS_QUERY)
+    return answer.get("workspaceOrError", {}).get("locationEntries", [])
+
+
+def _graphql(state: State, query: str) -> dict:
+    """Answer of the webserver; empty if it has none yet."""
+    body = json.dumps({"query": query})
     status, answer = post_json(state.ports()["dagster"], "/graphql", body)
-    if status != 200:
-        return []
-    return json.loads(answer)["data"]["workspaceOrError"].get("locationEntries", [])
+    return json.loads(answer)["data"] if status == 200 else {}
 
 
 def _refuse_failed(state: State, entries: list[dict]) -> None:

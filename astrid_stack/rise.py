@@ -58,6 +58,7 @@ class Rise:
         dagster.write_home(self.state)
         self._clear_leftovers()
         self._choose_ports()
+        self._retire_old_settings()
         self.parts = self.stack.parts()
         server = self.stack.postgres()
         if self.stack.process_of("postgres") is None:
@@ -72,6 +73,8 @@ class Rise:
             except BaseException:
                 self.cancelled.set()
                 raise
+        if "code" in self.started and "dagster" not in self.started:
+            dagster.reload_location(self.state)
         dagster.wait_for_location(self.state)
 
     def _branch(self, pool: ThreadPoolExecutor, server: EmbeddedPostgres) -> None:
@@ -102,6 +105,22 @@ class Rise:
         dead = [name for name in PARTS if self.stack.process_of(name) is None]
         self.stack.sweep(dead)
 
+    def _retire_old_settings(self) -> None:
+        """Stop a code location started with other settings, unless it is at work."""
+        service = self.state.services().get("code")
+        if service is None or self.stack.process_of("code") is None:
+            return
+        if service["settings"] == self.state.settings_digest():
+            return
+        if dagster.unfinished_runs(self.stack.postgres()):
+            self.report(
+                "Settings have changed, but runs are going on: the code location keeps the old "
+                "ones until the next 'astrid up' without runs"
+            )
+        else:
+            self.report("Settings have changed: the code location starts afresh")
+            self.stack.stop(["code"], self.report)
+
     def _choose_ports(self) -> None:
         """Keep the ports of running parts, give the others theirs or the next free ones."""
         remembered = self.state.ports()
@@ -118,6 +137,8 @@ class Rise:
             if chosen[name] != asked:
                 self.report(f"Port {asked} is taken: {name} uses {chosen[name]}")
         self.state.remember_ports(chosen)
+        if chosen["s3"] != remembered["s3"]:
+            self.stack.stop(["mlflow"], self.report)  # it knows the store by its old address
 
     def _start(self, name: str) -> None:
         part = self.parts[name]

@@ -12,13 +12,14 @@
 The folder is 0700. :meth:`State.environment` turns it into the environment of every part.
 """
 
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from astrid_core.errors import ConfigurationError
@@ -142,11 +143,11 @@ class State:
         """Remember the ports in use."""
         write_private(self.folder / "ports.json", json.dumps(dict(chosen), indent=1))
 
-    def services(self) -> dict[str, dict[str, float]]:
-        """Process id and start time of each part that was started."""
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Of each part that was started: process id, start time, digest of its settings."""
         return _read_json(self.folder / "services.json")
 
-    def remember_services(self, services: Mapping[str, Mapping[str, float]]) -> None:
+    def remember_services(self, services: Mapping[str, Mapping[str, Any]]) -> None:
         """Remember which processes are the parts."""
         write_private(self.folder / "services.json", json.dumps(services, indent=1))
 
@@ -176,6 +177,16 @@ class State:
             | self._addresses()
             | _aws_environment(self.secrets, self.address("s3"))
         )
+
+    def settings_digest(self) -> str:
+        """SHA-256 of what the environment sets for AstrID, ports aside."""
+        ports_asked = {port_variable(part) for part in DEFAULT_PORTS}
+        settings = {
+            name: value
+            for name, value in self.environment().items()
+            if name.startswith("ASTRID_") and name not in ports_asked
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def _addresses(self) -> dict[str, str]:
         return {

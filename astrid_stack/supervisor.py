@@ -208,7 +208,11 @@ class Stack:
     def remember(self, name: str, process: psutil.Process) -> None:
         """Note which process a part is."""
         with self._remembering:
-            service = {"pid": process.pid, "since": process.create_time()}
+            service = {
+                "pid": process.pid,
+                "since": process.create_time(),
+                "settings": self.state.settings_digest(),
+            }
             self.state.remember_services(self.state.services() | {name: service})
 
     @contextmanager

@@ -116,6 +116,19 @@ def test_a_second_up_is_harmless_and_two_at_once_do_not_race(stack: Stack) -> No
     assert {entry.name: entry.pid for entry in stack.status()} == before
 
 
+def test_changed_settings_reach_the_code_location(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {entry.name: entry.pid for entry in stack.status()}
+    monkeypatch.setenv("ASTRID_WORKERS", "0")
+    stack.up()
+    after = {entry.name: entry.pid for entry in stack.status()}
+    assert {name for name in PARTS if after[name] != before[name]} == {"code"}
+    code = stack.process_of("code")
+    assert code is not None
+    assert code.environ()["ASTRID_WORKERS"] == "0"
+
+
 def test_no_secret_is_on_a_command_line_and_no_file_is_open(stack: Stack) -> None:
     words = vars(stack.state.secrets).values()
     for process in psutil.process_iter():
@@ -174,6 +187,11 @@ def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> No
     assert run_status(stack, run_id) == "SUCCESS"
 
 
+def test_the_webserver_is_guarded(stack: Stack) -> None:
+    status, answer = part.get(stack.state.ports()["dagster"], "/graphql?query={version}")
+    assert (status, answer) == (403, b"GraphQL is taken by POST of JSON only.")
+
+
 def test_the_gpu_pool_takes_one_at_a_time(stack: Stack) -> None:
     with stack.postgres().connect("dagster") as connection:
         row = connection.execute(
@@ -191,10 +209,10 @@ def test_run_gives_a_command_the_environment(stack: Stack) -> None:
 
 def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) -> None:
     run_id = launch(stack, "slow_job")
-    wait_for(lambda: slots_taken(stack) == 1)
+    wait_for(lambda: sleepers(stack) != [])
+    assert slots_taken(stack) == 1
     assert run_status(stack, run_id) == "STARTED"
-    survivors = processes_of(stack.state.folder)
-    sleeper = next(p for p in survivors if "time.sleep(600)" in " ".join(p.cmdline()))
+    (sleeper,) = sleepers(stack)
     runner = sleeper.parent()
     assert runner is not None
     # All at once, as when the machine's memory ends: nobody is left to clean up after anybody.
@@ -209,6 +227,12 @@ def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) ->
     assert not sleeper.is_running()
     assert run_status(stack, run_id) == "FAILURE"
     assert slots_taken(stack) == 0
+
+
+def sleepers(stack: Stack) -> list[psutil.Process]:
+    """Worker processes of the slow asset."""
+    ours = processes_of(stack.state.folder)
+    return [process for process in ours if "time.sleep(600)" in " ".join(process.cmdline())]
 
 
 def slots_taken(stack: Stack) -> int:

@@ -1,0 +1,86 @@
+"""What the guard before Dagster's webserver lets through."""
+
+import asyncio
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from astrid_stack.webserver import LOOPBACK_NAMES, Guard
+
+HERE = "http://localhost:3000"
+JSON = {"content-type": "application/json"}
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Accepts whatever it gets."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+
+def ask(kind: str, method: str, path: str, headers: dict[str, str]) -> list[Message]:
+    """What the guarded application sends in answer."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": f"{kind}.disconnect"}
+
+    path, _, query = path.partition("?")
+    given = {"host": "localhost:3000"} | headers
+    scope = {
+        "type": kind,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    } | ({"method": method} if kind == "http" else {})
+    asyncio.run(Guard(application, LOOPBACK_NAMES)(scope, receive, send))
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/", {}),
+        ("GET", "/runs", {"referer": "https://elsewhere.example/"}),
+        ("GET", "/graphql", {}),  # the playground page
+        ("POST", "/graphql", JSON),
+        ("POST", "/graphql", JSON | {"origin": HERE}),
+        ("POST", "/graphql", {"content-type": "application/json; charset=utf-8"}),
+        ("GET", "/", {"host": "127.0.0.1:3000"}),
+        ("GET", "/", {"host": "[::1]:3000"}),
+    ],
+)
+def test_own_pages_and_plain_tools_pass(method: str, path: str, headers: dict) -> None:
+    assert ask("http", method, path, headers)[0]["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/", {"host": "evil.example"}),
+        ("GET", "/", {"host": "localhost.evil.example:3000"}),
+        ("GET", "/", {"host": "]["}),
+        ("POST", "/graphql", JSON | {"origin": "https://evil.example"}),
+        ("POST", "/graphql", JSON | {"origin": "http://localhost:8888"}),
+        ("POST", "/graphql", JSON | {"origin": "null"}),
+        ("POST", "/graphql", {"content-type": "text/plain"}),
+        ("POST", "/report_asset_materialization/x", {}),
+        ("GET", "/graphql?query={version}", {}),
+    ],
+)
+def test_other_sites_and_disguises_are_refused(method: str, path: str, headers: dict) -> None:
+    assert ask("http", method, path, headers)[0]["status"] == 403
+
+
+def test_websocket_of_the_own_page_passes() -> None:
+    assert ask("websocket", "", "/graphql", {"origin": HERE})[0]["type"] == "websocket.accept"
+
+
+def test_websocket_of_another_site_is_refused() -> None:
+    sent = ask("websocket", "", "/graphql", {"origin": "https://evil.example"})
+    assert [message["type"] for message in sent] == ["websocket.close"]
