@@ -22,8 +22,8 @@ def stretch(data: F32, low: float, high: float) -> NDArray[np.uint8]:
     The knee sits at a tenth of the range, where faint sources lift off the noise without
     bright ones burning out.
     """
-    span = max(high - low, np.finfo(np.float32).tiny)
-    scaled = np.clip((np.nan_to_num(data, nan=low) - low) / span, 0.0, 1.0)
+    span = max(high - low, 1e-30)
+    scaled: F32 = np.clip((np.nan_to_num(data, nan=low) - low) / span, 0.0, 1.0)
     grey = np.arcsinh(10.0 * scaled) / np.arcsinh(10.0)
     return (255.0 * grey).astype(np.uint8)
 
@@ -76,9 +76,7 @@ def difference_panels(
     ny, nx = science.shape
     scale = panel_pix / max(ny, nx)
     width, height = max(1, round(nx * scale)), max(1, round(ny * scale))
-    sheet = Image.new(
-        "RGB", (4 * width + 3 * _GAP_PIX, height + _LABEL_PIX), _PAPER_RGB
-    )
+    sheet = Image.new("RGB", (4 * width + 3 * _GAP_PIX, height + _LABEL_PIX), _PAPER_RGB)
     draw = ImageDraw.Draw(sheet)
     for i, (name, rgb) in enumerate(panels.items()):
         left = i * (width + _GAP_PIX)

@@ -14,7 +14,9 @@ from astrid_dagster.partitions import NIGHT, SURVEY, configured_surveys
     execution_timezone="UTC",
     description="At noon UTC, processes last night of every survey that says 'nightly: true'.",
 )
-def every_noon(context: dg.ScheduleEvaluationContext):
+def every_noon(
+    context: dg.ScheduleEvaluationContext,
+) -> list[dg.RunRequest] | dg.SkipReason:
     """One run per nightly survey for the night that has just ended."""
     night = (context.scheduled_execution_time.date() - timedelta(days=1)).isoformat()
     names = [name for name, survey in configured_surveys().surveys.items() if survey.nightly]

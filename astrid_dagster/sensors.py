@@ -35,9 +35,9 @@ def failure_report(context: dg.RunFailureSensorContext) -> dict[str, str]:
     run = context.dagster_run
     partition = run.tags.get("dagster/partition", "no partition")
     errors = [
-        event.event_specific_data.error.message.strip().splitlines()[0]
+        event.step_failure_data.error.message.strip().splitlines()[0]
         for event in context.get_step_failure_events()
-        if event.event_specific_data.error is not None
+        if event.step_failure_data.error is not None
     ]
     reason = errors[0] if errors else context.failure_event.message or "unknown reason"
     return {

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -108,7 +109,7 @@ def _group(row: Row) -> GroupKey:
 
 
 def _write(calibration: MasterCalibration, path: Path) -> None:
-    planes = {_FLAT + band: flat for band, flat in calibration.flats.items()}
+    planes: dict[str, Any] = {_FLAT + band: flat for band, flat in calibration.flats.items()}
     for name in ("bias", "dark"):
         plane = getattr(calibration, name)
         if plane is not None:

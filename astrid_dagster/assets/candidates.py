@@ -10,6 +10,8 @@ from astrid_core.stages.candidates import extract, plan_extraction
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
     NightStream,
+    Rows,
+    Stream,
     compute,
     describe,
     open_bench,
@@ -17,7 +19,7 @@ from astrid_dagster.assets.night import (
     summary_check,
     summary_spec,
 )
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import StoreResource
 from dbschema.models import Candidate, ExtractionRun
@@ -57,12 +59,12 @@ CHECK = "every_difference_searched"
 )
 def find_candidates(
     context: dg.AssetExecutionContext,
-    processed_frames,
-    preprocess_runs,
-    difference_images,
-    difference_runs,
+    processed_frames: StoredObjects,
+    preprocess_runs: Rows,
+    difference_images: StoredObjects,
+    difference_runs: Rows,
     store: StoreResource,
-):
+) -> Stream:
     """Search every difference image of the night.
 
     Never skipped, unlike the imaging stages: it is quick, and candidates that a change of

@@ -16,8 +16,15 @@ from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
 from astrid_core.detection.unet import load_model
 from astrid_core.stages.detect import DetectionTask, judge, plan_detection
 from astrid_dagster import tags
-from astrid_dagster.assets.night import FrameConfig, describe, open_bench, split_completed, stored
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.assets.night import (
+    FrameConfig,
+    Rows,
+    describe,
+    open_bench,
+    split_completed,
+    stored,
+)
+from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import ChampionResource, RunLedger, StoreResource
 from dbschema.models import Base, Detection, Model, ModelRun
@@ -32,10 +39,10 @@ _PROGRESS_EVERY = 10
 def plan_judgement(
     context: dg.OpExecutionContext,
     config: FrameConfig,
-    candidates,
-    difference_images,
-    difference_runs,
-    preprocess_runs,
+    candidates: Rows,
+    difference_images: StoredObjects,
+    difference_runs: Rows,
+    preprocess_runs: Rows,
     champion: ChampionResource,
     ledger: RunLedger,
 ) -> dict[str, Any]:
@@ -134,7 +141,9 @@ def collect_detections(
     description="Candidates and U-Net components with a calibrated confidence of being real. "
     "The champion model is a resource; its version is in model_runs.",
 )
-def detections(candidates, difference_images, difference_runs, preprocess_runs):
+def detections(
+    candidates: Any, difference_images: Any, difference_runs: Any, preprocess_runs: Any
+) -> Any:
     """Plan, score on the GPU, collect."""
     plan = plan_judgement(
         candidates=candidates,

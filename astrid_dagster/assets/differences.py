@@ -9,6 +9,8 @@ from astrid_dagster import tags
 from astrid_dagster.assets.night import (
     FrameConfig,
     NightStream,
+    Rows,
+    Stream,
     compute,
     describe,
     open_bench,
@@ -17,7 +19,7 @@ from astrid_dagster.assets.night import (
     summary_check,
     summary_spec,
 )
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import any_night, survey_night, survey_nights
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import DifferenceRun
@@ -64,13 +66,13 @@ MEDIANS = {
 def subtract(
     context: dg.AssetExecutionContext,
     config: FrameConfig,
-    processed_frames,
-    preprocess_runs,
-    reference_frames,
-    reference_runs,
+    processed_frames: StoredObjects,
+    preprocess_runs: Rows,
+    reference_frames: StoredObjects,
+    reference_runs: Rows,
     store: StoreResource,
     ledger: RunLedger,
-):
+) -> Stream:
     """Subtract from every processed frame of the night the reference chosen for it."""
     part = survey_night(context)
     tasks = plan_differences(

@@ -32,6 +32,13 @@ _PROGRESS_EVERY = 10
 _TABLE_ROWS_MOST = 50
 
 
+Rows = list[dict[str, Any]]
+"""Rows of an asset's partition, as the Postgres IO manager loads them."""
+
+Stream = Iterator[dg.Output[Any] | dg.AssetCheckResult]
+"""What an imaging asset yields: its stream, its rows, its check."""
+
+
 class FrameConfig(dg.Config):
     """Launch-time options of an imaging stage."""
 

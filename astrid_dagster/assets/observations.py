@@ -8,7 +8,7 @@ from astrid_core.stages.ingest import ingest_night
 from astrid_core.surveys.ingest import INGEST_VERSION
 from astrid_core.surveys.registry import open_survey
 from astrid_dagster import tags
-from astrid_dagster.assets.night import NightStream, describe, summary_check, summary_spec
+from astrid_dagster.assets.night import NightStream, Stream, describe, summary_check, summary_spec
 from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from dbschema.models import IngestRun, Observation, Survey
@@ -40,7 +40,7 @@ CHECK = "every_file_ingested"
     partitions_def=survey_nights,
     check_specs=[summary_spec(CHECK, "observations")],
 )
-def ingest(context: dg.AssetExecutionContext):
+def ingest(context: dg.AssetExecutionContext) -> Stream:
     """Ingest every file the survey lists for the night; a bad file is recorded, not fatal."""
     part = survey_night(context)
     survey = open_survey(part.survey)

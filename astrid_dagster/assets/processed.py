@@ -1,15 +1,17 @@
 """processed_frames and preprocess_runs: calibrated, measured frames."""
 
 import dagster as dg
+from astrid_core.preprocessing.process import PREPROCESS_VERSION
 
 from astrid_core.preprocessing.config import PreprocessConfig
-from astrid_core.preprocessing.process import PREPROCESS_VERSION
 from astrid_core.stages.calibration import build_calibrations
 from astrid_core.stages.preprocess import plan_preprocessing, preprocess
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
     FrameConfig,
     NightStream,
+    Rows,
+    Stream,
     compute,
     describe,
     open_bench,
@@ -18,7 +20,7 @@ from astrid_dagster.assets.night import (
     summary_check,
     summary_spec,
 )
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import PreprocessRun
@@ -62,11 +64,11 @@ MEDIANS = {
 def processed(
     context: dg.AssetExecutionContext,
     config: FrameConfig,
-    raw_frames,
-    observations,
+    raw_frames: StoredObjects,
+    observations: Rows,
     store: StoreResource,
     ledger: RunLedger,
-):
+) -> Stream:
     """Calibrate, mask and measure every science observation of the night."""
     part = survey_night(context)
     stage_config = PreprocessConfig(**part.survey.preprocessing)

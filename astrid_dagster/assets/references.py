@@ -9,6 +9,8 @@ from astrid_dagster import tags
 from astrid_dagster.assets.night import (
     FrameConfig,
     NightStream,
+    Rows,
+    Stream,
     compute,
     describe,
     open_bench,
@@ -17,7 +19,7 @@ from astrid_dagster.assets.night import (
     summary_check,
     summary_spec,
 )
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import any_night, configured_surveys, surveys
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import ReferenceFrame, ReferenceMember
@@ -56,11 +58,11 @@ CHECK = "every_reference_built"
 def build_references(
     context: dg.AssetExecutionContext,
     config: FrameConfig,
-    processed_frames,
-    preprocess_runs,
+    processed_frames: StoredObjects,
+    preprocess_runs: Rows,
     store: StoreResource,
     ledger: RunLedger,
-):
+) -> Stream:
     """Build the survey's reference set from the processed frames its configuration names."""
     survey = configured_surveys().surveys[context.partition_key]
     chosen = [

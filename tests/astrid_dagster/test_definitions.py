@@ -1,0 +1,103 @@
+"""The asset graph as a whole: what depends on what, and what each asset promises."""
+
+import dagster as dg
+import pytest
+
+from astrid_dagster import tags
+from astrid_dagster.assets.detections import score_with_unet
+from astrid_dagster.definitions import defs
+
+GRAPH = {
+    "raw_frames": set(),
+    "observations": set(),
+    "processed_frames": {"raw_frames", "observations"},
+    "preprocess_runs": {"raw_frames", "observations"},
+    "reference_frames": {"processed_frames", "preprocess_runs"},
+    "reference_runs": {"processed_frames", "preprocess_runs"},
+    "difference_images": {
+        "processed_frames",
+        "preprocess_runs",
+        "reference_frames",
+        "reference_runs",
+    },
+    "difference_runs": {
+        "processed_frames",
+        "preprocess_runs",
+        "reference_frames",
+        "reference_runs",
+    },
+    "cutouts": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
+    "candidates": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
+    "detections": {"candidates", "difference_images", "difference_runs", "preprocess_runs"},
+}
+
+
+@pytest.fixture(scope="module")
+def graph() -> dg.AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def test_the_graph_is_the_design_s(graph) -> None:
+    found = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert found == GRAPH
+
+
+def test_every_asset_says_what_it_is(graph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.group_name != "default", key
+        assert node.owners == [tags.OWNER], key
+        assert node.kinds, key
+        assert node.code_version, key
+
+
+def test_references_are_by_survey_and_everything_else_by_survey_and_night(graph) -> None:
+    for key in graph.get_all_asset_keys():
+        partitions = graph.get(key).partitions_def
+        if key.to_user_string() in ("reference_frames", "reference_runs"):
+            assert isinstance(partitions, dg.StaticPartitionsDefinition)
+        else:
+            assert isinstance(partitions, dg.MultiPartitionsDefinition)
+            assert {d.name for d in partitions.partitions_defs} == {"survey", "night"}
+
+
+def test_checks_block_and_belong_to_the_tables(graph) -> None:
+    blocking = {check.asset_key.to_user_string() for check in graph.asset_check_keys}
+    assert blocking == {
+        "observations",
+        "preprocess_runs",
+        "reference_runs",
+        "difference_runs",
+        "candidates",
+    }
+
+
+def test_only_the_unet_op_asks_for_a_gpu() -> None:
+    limits = score_with_unet.tags["dagster-k8s/config"]
+    assert "nvidia.com/gpu" in str(limits)
+    assert score_with_unet.tags["gpu"] == "true"
+    assert score_with_unet.pool == tags.GPU_POOL
+    others = [
+        op
+        for assets in defs.assets
+        for op in assets.node_def.iterate_op_defs()
+        if op.name != score_with_unet.name
+    ]
+    assert others
+    assert not any(op.pool or "dagster-k8s/config" in op.tags for op in others)
+
+
+def test_jobs_schedule_and_sensor_are_there() -> None:
+    assert {job.name for job in defs.jobs} == {"nightly", "reference_nights", "references"}
+    assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
+    assert [sensor.name for sensor in defs.sensors] == ["report_failed_runs"]
+
+
+def test_the_nightly_job_leaves_references_alone() -> None:
+    job = defs.resolve_job_def("nightly")
+    keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert keys == GRAPH.keys() - {"reference_frames", "reference_runs"}
