@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import binom
 
 from astrid_core.differencing.registration_config import RegistrationConfig
 from astrid_core.differencing.transform import Chain, PixelMap, Polynomial
@@ -156,7 +155,10 @@ def assess(
     reference: Sources,
     config: RegistrationConfig,
 ) -> Match:
-    """The match that a map makes at the final radius, and its probability by chance."""
+    """The match that a map makes at the final radius, and its probability by chance.
+
+    As many pairs as the polynomial has terms prove nothing: it passes through any such.
+    """
     mapping: PixelMap = polynomial if base is None else Chain(base, polynomial)
     mapped = np.column_stack(mapping(*science.position.T))
     radius = config.match_radius_pix
@@ -165,14 +167,32 @@ def assess(
     on_reference = (mapped > -0.5).all(axis=1) & (mapped[:, 0] < nx) & (mapped[:, 1] < ny)
     n_expected = int(on_reference.sum())
     by_chance = 1.0 - np.exp(-np.pi * radius**2 * reference.density)
+    n_fixed = len(exponents(polynomial.order)) if base is None or polynomial.order else 1
     return Match(
         mapping=mapping,
         science=i,
         reference=j,
         residual=mapped[i] - reference.position[j],
-        log_chance=float(binom.logsf(len(i) - 1, max(n_expected, len(i)), by_chance)),
+        log_chance=log_chance(
+            len(i) - n_fixed, max(n_expected, len(i)) - n_fixed, float(by_chance)
+        ),
         n_expected=n_expected,
     )
+
+
+def log_chance(n_matched: int, n_tried: int, probability: float) -> float:
+    """Upper bound on the logarithm of P(at least ``n_matched`` of ``n_tried`` by chance).
+
+    Chernoff's bound n·KL(k/n ‖ p), which stays finite where the binomial underflows.
+    """
+    if n_matched <= max(probability * n_tried, 0):
+        return 0.0
+    p = min(max(probability, 1e-300), 1 - 1e-12)
+    q = n_matched / n_tried
+    divergence = q * np.log(q / p)
+    if q < 1:
+        divergence += (1 - q) * np.log((1 - q) / (1 - p))
+    return float(-n_tried * divergence)
 
 
 def mutual_pairs(

@@ -63,8 +63,8 @@ class Registration:
     rms_pix
         Rms distance of the well-measured matched sources, reference pixels.
     rms_x_pix, rms_y_pix
-        Error of the map itself along x and y at a source: what scatter remains beyond the
-        sources' own centroid errors, plus the fit's formal error. Science pixels.
+        Error of the map itself along x and y: what the sources of a region miss together,
+        and the fit's formal error. Science pixels.
     x_science, y_science, x_reference, y_reference
         (n_matched,) matched positions, brightest first.
     log_chance
@@ -218,11 +218,12 @@ def _by_pattern(ours: Sources, theirs: Sources, config: RegistrationConfig) -> M
                 break
     if best is None:
         return None
-    best = replace(best, log_chance=best.log_chance + np.log(n_tried))
-    if len(best) < config.min_matched:
-        return best
-    chosen = choose_order(None, best, 1, ours, theirs, config)
-    return replace(chosen, log_chance=chosen.log_chance + np.log(n_tried))
+    # The patterns chose among all places on the reference: each is a chance of its own.
+    places = theirs.shape[0] * theirs.shape[1] / (np.pi * config.match_radius_pix**2)
+    log_tries = float(np.log(n_tried) + np.log(max(places, 1.0)))
+    if len(best) >= config.min_matched:
+        best = choose_order(None, best, 1, ours, theirs, config)
+    return replace(best, log_chance=best.log_chance + log_tries)
 
 
 def _hypotheses(ours: Sources, theirs: Sources, config: RegistrationConfig) -> Iterable[Polynomial]:
@@ -333,7 +334,8 @@ def _registration(
     residual = match.residual[good]
     ny, nx = ours.shape
     to_science = np.linalg.inv(jacobian(match.mapping, (nx - 1) / 2, (ny - 1) / 2))
-    errors = [_map_error(axis, sigma[good]) for axis in (residual @ to_science.T).T]
+    position = ours.position[match.science[good]]
+    errors = [_map_error(axis, position, ours.shape) for axis in (residual @ to_science.T).T]
     order = np.argsort(match.science)
     i, j = match.science[order], match.reference[order]
     return Registration(
@@ -362,13 +364,25 @@ def _well_measured(match: Match, sigma: F64, config: RegistrationConfig) -> NDAr
     return np.asarray(chosen)
 
 
-def _map_error(residual: F64, sigma: F64) -> float:
-    """Error of the map along one axis: scatter beyond the centroids' errors, and the fit's.
+def _map_error(residual: F64, position: F64, shape: tuple[int, int]) -> float:
+    """Error of the map along one axis: what neighbouring sources miss together, and the fit's.
 
-    Expected errors carry floors for blends; here only scatter that they cannot explain
-    counts.
+    Blends scatter by much more than the map errs, each on its own; an error of the map
+    moves all sources of a region. So the frame is divided into cells, and the variance of
+    the cells' means beyond their own errors counts, with the formal error of the fit.
     """
     n = len(residual)
-    scatter2 = float(np.mean(residual**2))
-    excess2 = max(scatter2 - float(np.mean(sigma**2)), 0.0)
-    return float(np.sqrt(excess2 + scatter2 / max(n, 1)))
+    scatter2 = (1.4826 * float(np.median(np.abs(residual)))) ** 2
+    formal2 = 3 * scatter2 / n  # an affine map has three terms along each axis
+    n_cells = int(np.clip(np.sqrt(n / 8), 1, 5))
+    ny, nx = shape
+    columns = np.clip((position[:, 0] / nx * n_cells).astype(int), 0, n_cells - 1)
+    rows = np.clip((position[:, 1] / ny * n_cells).astype(int), 0, n_cells - 1)
+    cell = rows * n_cells + columns
+    counts = np.bincount(cell, minlength=n_cells**2)
+    used = counts >= 3
+    if not used.any():
+        return float(np.sqrt(formal2))
+    means = np.bincount(cell, weights=residual, minlength=n_cells**2)[used] / counts[used]
+    systematic2 = float((means**2 - scatter2 / counts[used]).mean())
+    return float(np.sqrt(formal2 + max(systematic2, 0.0)))
