@@ -27,7 +27,7 @@ class PatternConfig(_Part):
         default=3.0, ge=1, le=20, description="Pixel scales may differ by this factor."
     )
     max_hypotheses: int = Field(
-        default=4000, ge=50, le=200_000, description="Transforms tried, most voted first."
+        default=500, ge=50, le=200_000, description="Transforms tried, most voted first."
     )
 
 

@@ -1,4 +1,4 @@
-"""Lanczos-3 resampling over a coarse coordinate grid, as small matrix products.
+"""Windowed-sinc resampling over a coarse coordinate grid, as small matrix products.
 
 A warp between two frames of one camera is, over 32 pixels, a shift that hardly varies.
 So each output tile is two passes (horizontal, then vertical: Catmull & Smith 1980), and
@@ -152,11 +152,14 @@ def oriented_geometry(
 # --- the kernel ---------------------------------------------------------------------------
 
 
-def kernel(t: NDArray[Any], stretch: float = 1.0) -> F64:
-    """Windowed sinc at offsets ``t`` in source pixels, before normalisation.
+def kernel(t: NDArray[Any], stretch: float = 1.0, lobes: int = LOBES) -> F64:
+    """Interpolation kernel at offsets ``t`` in source pixels, before normalisation.
 
-    ``sinc(t/stretch) · kaiser(t/(LOBES·stretch))``, 0 beyond ``LOBES·stretch``.
+    ``sinc(t/stretch) · kaiser(t/(LOBES·stretch))``, 0 beyond ``LOBES·stretch``; with one
+    lobe the tent ``1 − |t|/stretch``, which never turns negative.
     """
+    if lobes == 1:
+        return np.maximum(1.0 - np.abs(np.asarray(t, dtype=np.float64)) / stretch, 0.0)
     u = np.asarray(t, dtype=np.float64) / stretch
     inside = np.maximum(1 - (u / LOBES) ** 2, 0.0)
     window = np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA)
@@ -164,22 +167,23 @@ def kernel(t: NDArray[Any], stretch: float = 1.0) -> F64:
 
 
 @lru_cache(maxsize=16)
-def weight_table(n_taps: int, stretch: float) -> F32:
+def weight_table(n_taps: int, stretch: float, lobes: int = LOBES) -> F32:
     """Weights of taps 0 … n_taps−1 for points at 0, 1/_PHASES, … px from tap 0.
 
     (n_phases, n_taps) float32; each row is ``kernel(point − k)`` over its sum.
     """
     points = np.arange(n_taps * _PHASES + 1)[:, None] / _PHASES
-    weights = kernel(points - np.arange(n_taps), stretch)
-    table = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = kernel(points - np.arange(n_taps), stretch, lobes)
+    total = weights.sum(axis=1, keepdims=True)
+    table = (weights / np.where(total == 0, 1, total)).astype(np.float32)
     table.flags.writeable = False
     return table
 
 
-def tap_weights(offset: F64, n_taps: int, stretch: float) -> F32:
+def tap_weights(offset: F64, n_taps: int, stretch: float, lobes: int = LOBES) -> F32:
     """Normalised weights (..., n_taps) of taps 0 … n_taps−1 for points at ``offset``."""
     phase = (offset * _PHASES + 0.5).astype(np.int32)
-    return np.asarray(weight_table(n_taps, stretch).take(phase, axis=0))
+    return np.asarray(weight_table(n_taps, stretch, lobes).take(phase, axis=0))
 
 
 def phase_nodes(spread: float) -> int:
@@ -220,11 +224,17 @@ def _lagrange(n_nodes: int, n_points: int) -> F32:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a geometry is computed: nodes across each pass, taps along it, kernel width."""
+    """How a geometry is computed: nodes across each pass, taps along it, the kernel."""
 
     n_nodes: int
     n_taps: int
     stretch: float
+    lobes: int = LOBES
+
+    @property
+    def reach(self) -> float:
+        """Half-width of the kernel, source pixels."""
+        return self.lobes * self.stretch
 
     @property
     def is_separable(self) -> bool:
@@ -232,10 +242,13 @@ class Plan:
         return self.n_nodes <= _MAX_NODES and self.n_taps <= _MAX_TAPS
 
 
-def make_plan(geometry: Geometry) -> Plan:
-    """Choose nodes and taps from the largest phase drift over any tile."""
+def make_plan(geometry: Geometry, lobes: int = LOBES) -> Plan:
+    """Choose nodes and taps from the largest phase drift over any tile.
+
+    A tent is for smooth planes: one node serves it, half a tile's drift off at most.
+    """
     x, y = geometry.x_terms, geometry.y_terms
-    reach = 1 + (2 * LOBES + 2) / TILE  # the horizontal pass also covers the kernel's rows
+    reach = 1 + (2 * lobes + 2) / TILE  # the horizontal pass also covers the kernel's rows
     across = max(
         np.abs(x[..., 2]).max() * reach + np.abs(x[..., 3:]).sum(axis=-1).max(),
         np.abs(y[..., 1]).max() + np.abs(y[..., 3:]).sum(axis=-1).max(),
@@ -243,16 +256,17 @@ def make_plan(geometry: Geometry) -> Plan:
     half = TILE / 2
     along = max(np.abs(x[..., 1] - half).max(), np.abs(y[..., 2] - half).max())
     stretch = geometry.stretch
-    support = int(np.ceil(2 * LOBES * stretch))
+    support = int(np.ceil(2 * lobes * stretch))
     return Plan(
-        n_nodes=phase_nodes(float(across)),
+        n_nodes=1 if lobes == 1 else phase_nodes(float(across)),
         n_taps=support + int(np.ceil(2 * (along + across) - 1e-6)),
         stretch=stretch,
+        lobes=lobes,
     )
 
 
-def resample(image: F32, geometry: Geometry, fill: float = 0.0) -> F32:
-    """Resample an image with a normalised Lanczos-3 kernel, surface brightness kept.
+def resample(image: F32, geometry: Geometry, fill: float = 0.0, lobes: int = LOBES) -> F32:
+    """Resample an image with the normalised kernel, surface brightness kept.
 
     Parameters
     ----------
@@ -261,6 +275,8 @@ def resample(image: F32, geometry: Geometry, fill: float = 0.0) -> F32:
         edge pixels repeat; tiles wholly outside are ``fill``.
     geometry
         From :func:`measure_geometry`.
+    lobes
+        ``LOBES`` for images, 1 for planes that are smooth and must stay positive.
 
     Returns
     -------
@@ -269,7 +285,7 @@ def resample(image: F32, geometry: Geometry, fill: float = 0.0) -> F32:
     image_view, operations = oriented(image, np.median(geometry.jacobian, axis=(0, 1)))
     source = np.ascontiguousarray(image_view, dtype=np.float32)
     turned = oriented_geometry(geometry, operations, image.shape)
-    plan = make_plan(turned)
+    plan = make_plan(turned, lobes)
     row = _RowResampler(source, plan) if plan.is_separable else partial(_gather_row, source, plan)
     out = np.full(geometry.shape, fill, dtype=np.float32)
     for j in range(turned.x_terms.shape[0]):
@@ -283,8 +299,8 @@ def resample(image: F32, geometry: Geometry, fill: float = 0.0) -> F32:
 
 def _touches(x_terms: F64, y_terms: F64, shape: tuple[int, ...], plan: Plan) -> NDArray[np.bool_]:
     """Tiles whose kernels reach any source pixel."""
-    reach_x = np.abs(x_terms[:, 1:]).sum(axis=1) + LOBES * plan.stretch
-    reach_y = np.abs(y_terms[:, 1:]).sum(axis=1) + LOBES * plan.stretch
+    reach_x = np.abs(x_terms[:, 1:]).sum(axis=1) + plan.reach
+    reach_y = np.abs(y_terms[:, 1:]).sum(axis=1) + plan.reach
     x, y = x_terms[:, 0], y_terms[:, 0]
     return np.asarray(
         (x + reach_x >= 0)
@@ -354,7 +370,7 @@ class _RowResampler:
     def _first_tap(self, positions: F64) -> NDArray[np.int64]:
         """First source index of each tile's band: below the support of all its pixels."""
         lowest = (positions - np.arange(TILE)).min(axis=(1, 2))
-        return np.asarray(np.ceil(lowest - LOBES * self._plan.stretch), dtype=np.int64)
+        return np.asarray(np.ceil(lowest - self._plan.reach), dtype=np.int64)
 
     def _set_bands(self, x_offsets: F64, y_offsets: F64) -> None:
         """Put each pixel's taps on the diagonals: pixel i's tap k at index i + k."""
@@ -366,7 +382,8 @@ class _RowResampler:
         as_strided(self._left, weights.shape, (tile, node, row + column, column))[...] = weights
 
     def _diagonal_weights(self, offsets: F64) -> F32:
-        return tap_weights(offsets - np.arange(TILE), self._plan.n_taps, self._plan.stretch)
+        plan = self._plan
+        return tap_weights(offsets - np.arange(TILE), plan.n_taps, plan.stretch, plan.lobes)
 
     def _multiply(self) -> F32:
         """Both passes: Σ_p left_p · ℓ_p(x) · Σ_q ℓ_q(v) · windows · right_q."""
@@ -426,11 +443,11 @@ def _gather_row(source: F32, plan: Plan, x_terms: F64, y_terms: F64) -> F32:
     s, t = _OFFSETS[None, None, :], _OFFSETS[None, :, None]
     x = evaluate(x_terms[:, None, None], s, t)
     y = evaluate(y_terms[:, None, None], s, t)
-    n_taps = int(np.ceil(2 * LOBES * plan.stretch)) + 1
-    first_x = np.ceil(x - LOBES * plan.stretch).astype(np.int64)
-    first_y = np.ceil(y - LOBES * plan.stretch).astype(np.int64)
-    weights_x = tap_weights(x - first_x, n_taps, plan.stretch)
-    weights_y = tap_weights(y - first_y, n_taps, plan.stretch)
+    n_taps = int(np.ceil(2 * plan.reach)) + 1
+    first_x = np.ceil(x - plan.reach).astype(np.int64)
+    first_y = np.ceil(y - plan.reach).astype(np.int64)
+    weights_x = tap_weights(x - first_x, n_taps, plan.stretch, plan.lobes)
+    weights_y = tap_weights(y - first_y, n_taps, plan.stretch, plan.lobes)
     ny, nx = source.shape
     tiles = np.zeros(x.shape, dtype=np.float32)
     for j in range(n_taps):

@@ -134,7 +134,7 @@ def warp_frame(
     geometry = measure_geometry(registration.to_reference, shape)
     data, variance = filled_planes(reference)
     warped = resample(data, geometry)
-    warped_variance = _resample_bilinear(variance, geometry)
+    warped_variance = _resample_variance(variance, geometry)
     _scale_tiles(warped, warped_variance, geometry.area)
     mask = _resample_mask(reference.mask, geometry)
     outside = (mask & np.uint16(PixelFlag.NODATA)) != 0
@@ -232,77 +232,79 @@ def _scale_tiles(data: F32, variance: F32, area: F64) -> None:
             variance[tile] *= factor
 
 
-def _positions(geometry: Geometry, j: int) -> tuple[F64, F64]:
-    """Source positions of a row of tiles, each (rows, nx) for the rows inside the output."""
-    n_x = geometry.x_terms.shape[1]
-    rows = min(TILE, geometry.shape[0] - j * TILE)
-    s, t = _HALF[None, None, :], _HALF[:rows, None, None]
-    x = evaluate(geometry.x_terms[j][None, :, None], s, t).reshape(rows, n_x * TILE)
-    y = evaluate(geometry.y_terms[j][None, :, None], s, t).reshape(rows, n_x * TILE)
-    return x[:, : geometry.shape[1]], y[:, : geometry.shape[1]]
-
-
-def _resample_bilinear(plane: F32, geometry: Geometry) -> F32:
-    """Bilinear resampling: positive, as a variance must be. Edge values repeat."""
-    out = np.empty(geometry.shape, dtype=np.float32)
+def _resample_variance(plane: F32, geometry: Geometry) -> F32:
+    """Variance on the new grid, interpolated linearly: it is smooth and must stay positive."""
     if float(np.ptp(plane)) == 0.0:
-        out[...] = plane.flat[0]
-        return out
-    ny, nx = plane.shape
-    flat = plane.ravel()
-    for j in range(geometry.x_terms.shape[0]):
-        x, y = _positions(geometry, j)
-        x, y = np.clip(x, 0, nx - 1), np.clip(y, 0, ny - 1)
-        left, low = np.minimum(x.astype(np.int64), nx - 2), np.minimum(y.astype(np.int64), ny - 2)
-        u, v = (x - left).astype(np.float32), (y - low).astype(np.float32)
-        corner = low * nx + left
-        below = flat[corner] * (1 - u) + flat[corner + 1] * u
-        above = flat[corner + nx] * (1 - u) + flat[corner + nx + 1] * u
-        out[j * TILE : j * TILE + len(x)] = below * (1 - v) + above * v
-    return out
+        return np.full(geometry.shape, plane.flat[0], dtype=np.float32)
+    return resample(plane, geometry, fill=float(np.median(plane)), lobes=1)
 
 
 def _resample_mask(mask: U16, geometry: Geometry) -> U16:
     """OR of the mask over the pixels that weigh at least .05, plus NODATA and EDGE.
 
     Half-way between pixels those are the nearest twelve: a 2 × 2 block of pixels each
-    grown by its four neighbours. On a whole pixel it is the pixel itself.
+    grown by its four neighbours. On a whole pixel it is the pixel itself. Only tiles that
+    see a flag or an edge are looked at.
     """
-    ny, nx = mask.shape
     grown = mask.copy()
     grown[1:] |= mask[:-1]
     grown[:-1] |= mask[1:]
     grown[:, 1:] |= mask[:, :-1]
     grown[:, :-1] |= mask[:, 1:]
-    occupied = bool(mask.any())
-    out = np.zeros(geometry.shape, dtype=np.uint16)
     reach = LOBES * geometry.stretch
-    for j in range(geometry.x_terms.shape[0]):
-        x, y = _positions(geometry, j)
-        band = out[j * TILE : j * TILE + len(x)]
-        if occupied:
-            band |= _mask_under(mask, grown, x, y)
-        inside = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
-        whole = (x > reach - 1) & (x < nx - reach) & (y > reach - 1) & (y < ny - reach)
-        band[~whole & inside] |= np.uint16(PixelFlag.EDGE)
-        band[~inside] = np.uint16(PixelFlag.NODATA)
+    out = np.zeros(geometry.shape, dtype=np.uint16)
+    concerned = _tiles_with_flags(mask, geometry, reach)
+    for j in np.flatnonzero(concerned.any(axis=1)):
+        columns = np.flatnonzero(concerned[j])
+        x_terms = geometry.x_terms[j, columns][:, None, None]
+        y_terms = geometry.y_terms[j, columns][:, None, None]
+        x = evaluate(x_terms, _HALF[None, None, :], _HALF[None, :, None])
+        y = evaluate(y_terms, _HALF[None, None, :], _HALF[None, :, None])
+        tiles = _flags_at(mask, grown, x, y, reach)
+        for tile, i in zip(tiles, columns, strict=True):
+            target = out[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE]
+            target[...] = tile[: target.shape[0], : target.shape[1]]
     return out
 
 
-def _mask_under(mask: U16, grown: U16, x: F64, y: F64) -> U16:
-    """Mask bits under the kernel at source positions."""
+def _tiles_with_flags(mask: U16, geometry: Geometry, reach: float) -> NDArray[np.bool_]:
+    """(n_tiles_y, n_tiles_x) bool: tiles whose pixels see a flag or the edge of the source."""
+    ny, nx = mask.shape
+    blocks = np.zeros((-(-ny // TILE), -(-nx // TILE)), dtype=np.int64)
+    y, x = np.nonzero(mask)
+    blocks[y // TILE, x // TILE] = 1
+    counts = np.pad(blocks.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    spans = []
+    is_whole = np.ones(geometry.area.shape, dtype=bool)
+    for terms, side in ((geometry.y_terms, ny), (geometry.x_terms, nx)):
+        half = np.abs(terms[..., 1:]).sum(axis=-1)
+        low, high = terms[..., 0] - half, terms[..., 0] + half
+        is_whole &= (low > reach - 1) & (high < side - reach)
+        last = -(-side // TILE)
+        first_block = np.clip(np.floor((low - 2) / TILE), 0, last).astype(np.int64)
+        end_block = np.clip(np.floor((high + 2) / TILE) + 1, 0, last).astype(np.int64)
+        spans.append((first_block, np.maximum(end_block, first_block)))
+    (y0, y1), (x0, x1) = spans
+    flagged = counts[y1, x1] - counts[y0, x1] - counts[y1, x0] + counts[y0, x0]
+    return np.asarray((flagged > 0) | ~is_whole)
+
+
+def _flags_at(mask: U16, grown: U16, x: F64, y: F64, reach: float) -> U16:
+    """Mask bits under the kernel at source positions, EDGE and NODATA included."""
     ny, nx = mask.shape
     near_x = np.clip(np.rint(x), 0, nx - 1).astype(np.int64)
     near_y = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)
-    bits = mask[near_y, near_x]
-    is_between = (np.abs(x - near_x) > 0.05) | (np.abs(y - near_y) > 0.05)
-    if not is_between.any():
-        return bits
     left, low = np.clip(np.floor(x), 0, nx - 1), np.clip(np.floor(y), 0, ny - 1)
     left, low = left.astype(np.int64), low.astype(np.int64)
     right, high = np.minimum(left + 1, nx - 1), np.minimum(low + 1, ny - 1)
     block = grown[low, left] | grown[low, right] | grown[high, left] | grown[high, right]
-    return np.where(is_between, block, bits)
+    is_between = (np.abs(x - near_x) > 0.05) | (np.abs(y - near_y) > 0.05)
+    bits = np.where(is_between, block, mask[near_y, near_x])
+    inside = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
+    whole = (x > reach - 1) & (x < nx - reach) & (y > reach - 1) & (y < ny - reach)
+    bits[~whole] |= np.uint16(PixelFlag.EDGE)
+    bits[~inside] = np.uint16(PixelFlag.NODATA)
+    return bits
 
 
 def _warp_stars(
