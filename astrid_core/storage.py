@@ -12,6 +12,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -285,7 +286,7 @@ class ObjectStore:
             if error.response["Error"].get("Code") in _MISSING_CODES:
                 raise self._missing(key) from error
             raise
-        with answer["Body"] as body, scratch.open("wb") as stream:
+        with closing(answer["Body"]) as body, scratch.open("wb") as stream:
             for chunk in body.iter_chunks(_MIB):
                 digest.update(chunk)
                 stream.write(chunk)

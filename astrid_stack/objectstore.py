@@ -71,8 +71,11 @@ class EmbeddedObjectStore:
                 str(self.folder),
                 "--addr",
                 f"{ports.LOOPBACK}:{self.port}",
+                # Buckets and files that others put into the folder show up after this time.
+                # Never 0: rclone 1.75 then locks up for good when the last object of a
+                # nested folder is deleted.
                 "--dir-cache-time",
-                "0s",
+                "1s",
             ),
             environment=processes.base_environment() | {"RCLONE_CONFIG": "/dev/null"} | keys,
             log=self.log,

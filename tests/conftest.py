@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from astrid_core.storage import ObjectStore
 from astrid_stack.objectstore import EmbeddedObjectStore
 from astrid_stack.postgres import EmbeddedPostgres
 
@@ -84,10 +86,12 @@ def s3(s3_server: EmbeddedObjectStore) -> S3Store:
 
 
 @pytest.fixture
-def s3_empty(s3: S3Store, s3_server: EmbeddedObjectStore) -> S3Store:
+def s3_empty(s3: S3Store) -> S3Store:
     """A bucket that is new, empty and this test's own."""
     bucket = f"test-{secrets.token_hex(6)}"
-    s3_server.ensure_bucket(bucket)
+    ObjectStore(
+        s3.endpoint, bucket, SecretStr(s3.access_key_id), SecretStr(s3.secret_access_key)
+    ).ensure_bucket()
     return replace(s3, bucket=bucket)
 
 
