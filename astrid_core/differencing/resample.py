@@ -11,12 +11,21 @@ This module knows arrays and coordinates only; frames, masks and variances are `
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+
+from astrid_core.differencing.kernels import (
+    LOBES,
+    MAX_NODES,
+    chebyshev_nodes,
+    lagrange_basis,
+    phase_nodes,
+    tap_weights,
+)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -26,17 +35,8 @@ Mapping2D = Callable[[F64, F64], tuple[F64, F64]]
 TILE = 32
 """Output tile in pixels: small enough for few phase nodes, large enough for BLAS."""
 
-LOBES = 5
-_BETA = 6.0
-"""Kaiser window: against Lanczos-3 (worst residual/peak .012 at FWHM 2.5 px, .007 at 4) this
-leaves .008 and .0005 for a tenth more time."""
-_PHASES = 2048
-"""Tabulated kernel phases per pixel: positions are good to 1/4096 px."""
-_PHASE_TOLERANCE = 3e-4
-"""Largest error of an interpolated weight; well below the kernel's own ripple."""
-_MAX_NODES = 8
 _MAX_TAPS = 18
-"""Beyond these a tile is no shift any more and pixels are gathered one by one."""
+"""With more taps than this a tile is no shift any more, and pixels are gathered singly."""
 
 
 @dataclass(frozen=True)
@@ -149,76 +149,6 @@ def oriented_geometry(
     return Geometry(geometry.shape, x_terms, y_terms)
 
 
-# --- the kernel ---------------------------------------------------------------------------
-
-
-def kernel(t: NDArray[Any], stretch: float = 1.0, lobes: int = LOBES) -> F64:
-    """Interpolation kernel at offsets ``t`` in source pixels, before normalisation.
-
-    ``sinc(t/stretch) · kaiser(t/(LOBES·stretch))``, 0 beyond ``LOBES·stretch``; with one
-    lobe the tent ``1 − |t|/stretch``, which never turns negative.
-    """
-    if lobes == 1:
-        return np.maximum(1.0 - np.abs(np.asarray(t, dtype=np.float64)) / stretch, 0.0)
-    u = np.asarray(t, dtype=np.float64) / stretch
-    inside = np.maximum(1 - (u / LOBES) ** 2, 0.0)
-    window = np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA)
-    return np.where(np.abs(u) < LOBES, np.sinc(u) * window, 0.0)
-
-
-@lru_cache(maxsize=16)
-def weight_table(n_taps: int, stretch: float, lobes: int = LOBES) -> F32:
-    """Weights of taps 0 … n_taps−1 for points at 0, 1/_PHASES, … px from tap 0.
-
-    (n_phases, n_taps) float32; each row is ``kernel(point − k)`` over its sum.
-    """
-    points = np.arange(n_taps * _PHASES + 1)[:, None] / _PHASES
-    weights = kernel(points - np.arange(n_taps), stretch, lobes)
-    total = weights.sum(axis=1, keepdims=True)
-    table = (weights / np.where(total == 0, 1, total)).astype(np.float32)
-    table.flags.writeable = False
-    return table
-
-
-def tap_weights(offset: F64, n_taps: int, stretch: float, lobes: int = LOBES) -> F32:
-    """Normalised weights (..., n_taps) of taps 0 … n_taps−1 for points at ``offset``."""
-    phase = (offset * _PHASES + 0.5).astype(np.int32)
-    return np.asarray(weight_table(n_taps, stretch, lobes).take(phase, axis=0))
-
-
-def phase_nodes(spread: float) -> int:
-    """Chebyshev nodes that interpolate weights over ±``spread`` px to the tolerance.
-
-    The kernel is band-limited to π per pixel, so the error of n nodes is at most
-    2 (spread/2)^n π^n / n!; more than ``_MAX_NODES`` means that it is no shift.
-    """
-    error = 2.0
-    for n in range(1, _MAX_NODES + 1):
-        error *= spread / 2 * np.pi / n
-        if error <= _PHASE_TOLERANCE:
-            return n
-    return _MAX_NODES + 1
-
-
-def _chebyshev(n: int) -> F64:
-    return np.cos(np.pi * (np.arange(n) + 0.5) / n)
-
-
-@lru_cache(maxsize=64)
-def _lagrange(n_nodes: int, n_points: int) -> F32:
-    """(n_nodes, n_points) Lagrange polynomials of the Chebyshev nodes on a pixel run.
-
-    The run's pixel centres are at −1 … 1 apart from half a pixel at each end.
-    """
-    nodes = _chebyshev(n_nodes)
-    at = (np.arange(n_points) - (n_points - 1) / 2) / (n_points / 2)
-    basis = np.ones((n_nodes, n_points))
-    for p, node in enumerate(nodes):
-        for other in np.delete(nodes, p):
-            basis[p] *= (at - other) / (node - other)
-    return basis.astype(np.float32)
-
-
 # --- tiles --------------------------------------------------------------------------------
 
 
@@ -239,7 +169,7 @@ class Plan:
     @property
     def is_separable(self) -> bool:
         """Whether tiles can be done as matrix products at all."""
-        return self.n_nodes <= _MAX_NODES and self.n_taps <= _MAX_TAPS
+        return self.n_nodes <= MAX_NODES and self.n_taps <= _MAX_TAPS
 
 
 def make_plan(geometry: Geometry, lobes: int = LOBES) -> Plan:
@@ -338,7 +268,7 @@ class _RowResampler:
         self._source = source
         self._plan = plan
         self._span = TILE + plan.n_taps - 1
-        self._nodes = _chebyshev(plan.n_nodes)
+        self._nodes = chebyshev_nodes(plan.n_nodes)
         self._allocate(0)
 
     def _allocate(self, n_tiles: int) -> None:
@@ -390,12 +320,12 @@ class _RowResampler:
         n_tiles, span, n_nodes = len(self._tiles), self._span, self._plan.n_nodes
         windows, rows = self._windows, self._rows
         if n_nodes > 1:
-            across = _lagrange(n_nodes, span).T[:, :, None]
+            across = lagrange_basis(n_nodes, span).T[:, :, None]
             np.multiply(windows[:, :, None, :], across, out=self._weighted_windows)
             windows = self._weighted_windows.reshape(n_tiles, span, n_nodes * span)
         np.matmul(windows, self._right.reshape(n_tiles, n_nodes * span, TILE), out=rows)
         if n_nodes > 1:
-            across = _lagrange(n_nodes, TILE)[:, None, :]
+            across = lagrange_basis(n_nodes, TILE)[:, None, :]
             np.multiply(rows[:, None], across, out=self._weighted_rows)
             rows = self._weighted_rows.reshape(n_tiles, n_nodes * span, TILE)
         np.matmul(self._left.reshape(n_tiles, TILE, n_nodes * span), rows, out=self._tiles)

@@ -12,12 +12,11 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from astrid_core.differencing.kernels import LOBES, kernel
 from astrid_core.differencing.resample import (
-    LOBES,
     TILE,
     Geometry,
     evaluate,
-    kernel,
     measure_geometry,
     resample,
 )
