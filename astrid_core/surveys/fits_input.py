@@ -25,6 +25,7 @@ from astrid_core.surveys.fits_layout import (
     walk,
 )
 from astrid_core.surveys.fits_tiles import (
+    check_table,
     check_tiles,
     image_header,
     is_tile_compressed,
@@ -265,7 +266,10 @@ def _inherit(header: fits.Header, primary: fits.Header, index: int) -> fits.Head
 def _check_size(info: ImageInfo, layout: HduLayout, name: str, max_frame_mpix: float) -> None:
     n_pixels = info.shape[0] * info.shape[1]
     limit = int(max_frame_mpix * 1e6)
-    tiles = tile_pixels(layout.header) if is_tile_compressed(layout.header) else 0
+    tiles = 0
+    if is_tile_compressed(layout.header):
+        check_table(layout.header, f"{name}: HDU {info.index}")
+        tiles = tile_pixels(layout.header)
     # A compressed image is rarely larger than the image; twice its size is no image.
     stored = layout.data_bytes // (2 * BYTES_PER_PIXEL)
     if max(n_pixels, tiles, stored) > limit:

@@ -13,6 +13,8 @@ from astropy.io import fits
 from astrid_core.errors import BadFitsError, FrameTooLargeError
 from astrid_core.surveys.fits_layout import BYTES_PER_PIXEL
 
+_MAX_COLUMNS = 999
+"""By the standard."""
 _STRUCTURAL = re.compile(r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT")
 _TABLE_ONLY = re.compile(
     r"TFIELDS|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|BCOL|DIM)\d+|THEAP|Z(IMAGE|SIMPLE|TENSION|"
@@ -45,6 +47,26 @@ def image_header(header: fits.Header) -> fits.Header:
         if not _STRUCTURAL.fullmatch(card.keyword) and not _TABLE_ONLY.fullmatch(card.keyword):
             image.append(card)
     return image
+
+
+def check_table(header: fits.Header, what: str) -> None:
+    """Refuse a compressed image whose table astropy would build from impossible numbers.
+
+    astropy allocates ``TFIELDS`` columns and ``NAXIS2`` rows before it looks at the data.
+
+    Raises
+    ------
+    BadFitsError
+        Naming ``what`` the table is part of.
+    """
+    n_columns, width_bytes = _whole(header, "TFIELDS"), _whole(header, "NAXIS1")
+    if not (1 <= n_columns <= _MAX_COLUMNS and width_bytes):
+        raise BadFitsError(
+            f"{what} states an impossible table of compressed tiles.",
+            remedy="Fetch the file again; it is damaged.",
+            n_columns=n_columns,
+            row_bytes=width_bytes,
+        )
 
 
 def _whole(header: fits.Header, keyword: str) -> int:

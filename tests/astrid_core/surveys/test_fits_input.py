@@ -328,6 +328,23 @@ def test_a_compressed_tile_that_is_a_bomb_is_refused(tmp_path):
     assert _peak_bytes(refused) < 8e6
 
 
+@pytest.mark.parametrize(
+    "card", [b"TFIELDS =         999999999999", b"NAXIS1  =                    0"]
+)
+def test_a_table_that_astropy_would_allocate_for_ever_is_refused(tmp_path, card):
+    path = tmp_path / "a.fits.fz"
+    _write(path, fits.PrimaryHDU(), fits.CompImageHDU(np.ones((16, 16), np.int16)))
+    content = path.read_bytes()
+    start = content.index(card[:9], 2880)
+    path.write_bytes(content[:start] + card + content[start + len(card) :])
+
+    def refused():
+        with pytest.raises(BadFitsError, match="impossible table"):
+            image_hdus(path, LIMIT_MPIX)
+
+    assert _peak_bytes(refused) < 4e6
+
+
 def test_a_compressed_image_is_measured_by_its_own_dimensions(tmp_path):
     data = np.zeros((1200, 1200), np.int16)
     path = _write(tmp_path / "a.fz", fits.PrimaryHDU(), fits.CompImageHDU(data))
