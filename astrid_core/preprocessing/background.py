@@ -12,11 +12,10 @@ from astrid_core.preprocessing.noise import pixel_noise
 
 F32 = NDArray[np.float32]
 
-_SMOOTH_PIX = 3.0
-"""Smoothing before sources are masked: brings out halos below the noise of a pixel."""
-_GROW_PIX = 6
+_MASK_STEPS = ((3.0, 6, 2.0), (2.0, 3, 2.0), (1.5, 1, 3.0), (1.0, 0, 6.0))
+"""(smoothing in pixels, growth in pixels, threshold factor), from empty to crowded fields."""
 _CROWDED = 0.6
-"""With more of the frame under sources, masks would leave nothing: cells clip instead."""
+"""Fraction under sources beyond which a mask is too greedy."""
 
 
 def estimate_background(
@@ -42,23 +41,32 @@ def estimate_background(
     sources = np.zeros(bad.shape, dtype=bool)
     for _ in range(config.passes):
         sources = find_sources(image - background, bad, config.source_sigma)
-        crowded = sources[~bad].mean() > _CROWDED if (~bad).any() else True
-        background = _mesh(image, bad if crowded else bad | sources, config)
+        background = _mesh(image, bad | sources, config)
     return background, sources
 
 
 def find_sources(
     residual: NDArray[Any], bad: NDArray[np.bool_], threshold: float
 ) -> NDArray[np.bool_]:
-    """(ny, nx) bool: pixels of a smoothed background-subtracted image above the noise, grown."""
+    """(ny, nx) bool: pixels under sources of a background-subtracted image.
+
+    The image is smoothed to bring out halos below the noise of a pixel. Where that would
+    leave less than 40 % of the frame as sky (crowding), smoothing, growth and threshold
+    step back until it does not.
+    """
     noise = pixel_noise(residual, ~bad)
+    sources = np.zeros(bad.shape, dtype=bool)
     if not noise > 0:
-        return np.zeros(bad.shape, dtype=bool)
+        return sources
     filled = np.where(bad, 0.0, residual)
-    smooth = gaussian_filter(filled, _SMOOTH_PIX, mode="nearest")
-    smooth_noise = noise / (2.0 * np.sqrt(np.pi) * _SMOOTH_PIX)
-    bright = (smooth > 2 * threshold * smooth_noise) | (filled > 2 * threshold * noise)
-    return np.asarray(binary_dilation(bright, iterations=_GROW_PIX))
+    for smoothing, grow, factor in _MASK_STEPS:
+        smooth = gaussian_filter(filled, smoothing, mode="nearest")
+        smooth_noise = noise / (2.0 * np.sqrt(np.pi) * smoothing)
+        bright = (smooth > factor * threshold * smooth_noise) | (filled > 2 * threshold * noise)
+        sources = binary_dilation(bright, iterations=grow) if grow else bright
+        if sources[~bad].mean() < _CROWDED:
+            return np.asarray(sources)
+    return np.asarray(filled > np.percentile(filled[~bad], 100 * (1 - _CROWDED)))
 
 
 def _mesh(image: F32, masked: NDArray[np.bool_], config: BackgroundConfig) -> F32:

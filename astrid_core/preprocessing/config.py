@@ -39,15 +39,15 @@ class MaskConfig(_Part):
     column_sigma: float = Field(
         default=7.0, ge=3, le=100, description="Column offset, in its own error, that is BAD."
     )
+    dark_sigma: float = Field(
+        default=8.0, ge=4, le=100, description="Single pixels this far below the sky are BAD."
+    )
     dead_response: float = Field(
         default=0.5, gt=0, lt=1, description="Flat response below which a pixel is BAD."
     )
-    hot_sigma: float = Field(
-        default=30.0, ge=5, le=1000, description="Excess in the master dark that is BAD."
-    )
     find_trails: bool = Field(default=True, description="Look for satellite trails.")
     trail_sigma: float = Field(
-        default=6.0, ge=3, le=100, description="Significance of a whole line that is a TRAIL."
+        default=5.0, ge=3, le=100, description="Significance at which a line is looked at."
     )
     trail_min_length: float = Field(
         default=0.35, gt=0.05, le=1, description="Of the frame's shorter side."
@@ -63,7 +63,14 @@ class CosmicsConfig(_Part):
     object_limit: float = Field(
         default=5.0, ge=0.5, le=100, description="Contrast against the fine-structure image."
     )
-    iterations: int = Field(default=3, ge=1, le=8)
+    iterations: int = Field(default=2, ge=1, le=8)
+    psf_margin: float = Field(
+        default=0.75,
+        gt=0,
+        le=1,
+        description="A hit is steeper than the PSF by this factor; less than 1 for its errors.",
+    )
+    confirm_sigma: float = Field(default=3.0, ge=1, le=50, description="And significantly so.")
     max_fraction: float = Field(
         default=0.02,
         gt=0,
@@ -145,7 +152,10 @@ class QualityLimits(_Part):
     min_fwhm_pix: float = Field(
         default=1.8, gt=0, le=10, description="Coarser sampling is declared undersampled."
     )
-    max_ellipticity: float = Field(default=0.55, gt=0, le=1)
+    max_ellipticity: float = Field(default=0.75, gt=0, le=1)
+    min_psf_stars: int = Field(
+        default=3, ge=1, le=1000, description="Fewer leave the PSF a guess, fallback or not."
+    )
     max_masked_fraction: float = Field(default=0.25, gt=0, le=1)
 
 

@@ -1,5 +1,6 @@
 """Pixels that hold no sky: blank, saturated, dead, and bad columns."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ _PADDING_PIX = 64
 """Equal zeros touching the edge, connected over this many pixels, are padding."""
 _HOLE_PIX = 400
 """The same in the interior, where a frame of small integers may have some by chance."""
+_BORDER_FRACTION = 0.1
+_BORDER_SIGMA = 5.0
 _PILE_UP_PIX = 8
 _PILE_UP_WIDTH = 0.01
 _BLEED_ASPECT = 3.0
@@ -35,6 +38,35 @@ def blank_pixels(data: NDArray[Any]) -> Mask:
     padding[border] |= sizes[border] >= _PADDING_PIX
     padding[0] = False
     return np.asarray(blank | padding[regions])
+
+
+def border(data: NDArray[Any], blank: Mask, noise: float) -> Mask:
+    """Strips along the edges that are not sky: overscan or shadow that no card declares.
+
+    Such a strip ends in a step of the column (row) medians that no sky has.
+    """
+    found = np.zeros(data.shape, dtype=bool)
+    levels = np.where(blank, np.nan, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-blank columns have no median
+        columns = np.nanmedian(levels, axis=0)
+        rows = np.nanmedian(levels, axis=1)
+    left, right = _steps(columns, noise)
+    bottom, top = _steps(rows, noise)
+    found[:, :left] = found[:, data.shape[1] - right :] = True
+    found[:bottom] = found[data.shape[0] - top :] = True
+    return found
+
+
+def _steps(levels: NDArray[Any], noise: float) -> tuple[int, int]:
+    """How many lines before the outermost step at the start and the end."""
+    reach = int(len(levels) * _BORDER_FRACTION)
+    jumps = np.abs(np.nan_to_num(np.diff(levels)))
+    limit = max(_BORDER_SIGMA * noise, 40.0 * float(np.median(jumps)))
+    start, end = jumps[:reach], jumps[::-1][:reach]
+    first = int(np.flatnonzero(start > limit).max(initial=-1)) + 1
+    last = int(np.flatnonzero(end > limit).max(initial=-1)) + 1
+    return first, last
 
 
 def detected_saturation(data: NDArray[Any], blank: Mask) -> float | None:
@@ -60,7 +92,9 @@ def grow_saturation(saturated: Mask, grow_pix: int) -> Mask:
     """Saturated pixels with their surroundings, further along bleeding than across it."""
     if grow_pix == 0 or not saturated.any():
         return saturated
-    grown = np.asarray(binary_dilation(saturated, structure=np.ones((3, 3)), iterations=grow_pix))
+    grown = np.asarray(
+        binary_dilation(saturated, structure=np.ones((3, 3), dtype=bool), iterations=grow_pix)
+    )
     regions, _ = label(saturated, structure=np.ones((3, 3)))
     for index, box in enumerate(find_objects(regions), start=1):
         height, width = (side.stop - side.start for side in box)
@@ -71,7 +105,7 @@ def grow_saturation(saturated: Mask, grow_pix: int) -> Mask:
         rows = slice(max(box[0].start - reach_y, 0), box[0].stop + reach_y)
         columns = slice(max(box[1].start - reach_x, 0), box[1].stop + reach_x)
         region = regions[rows, columns] == index
-        along = np.ones((2 * reach_y + 1, 2 * reach_x + 1))
+        along = np.ones((2 * reach_y + 1, 2 * reach_x + 1), dtype=bool)
         grown[rows, columns] |= binary_dilation(region, structure=along)
     return grown
 
@@ -91,7 +125,8 @@ def bad_columns(residual: NDArray[Any], noise: NDArray[Any], bad: Mask, config: 
     Returns
     -------
     (ny, nx) bool. Only defects up to two pixels wide count: a star's spike or a galaxy is
-    as wide as the PSF. Stars are harmless because a block is judged by its median.
+    as wide as the PSF. Stars are harmless because a block is judged by its median, and
+    because three of its quarters must agree.
     """
     scaled = np.where(bad, np.nan, residual / noise).astype(np.float32)
     down = _narrow_columns(scaled, config.column_sigma)
@@ -118,22 +153,44 @@ def _narrow_columns(scaled: NDArray[Any], limit: float) -> Mask:
 
 def _outlying(scaled: NDArray[Any], limit: float) -> Mask:
     """(nx,) bool: columns whose median differs from the running median of columns."""
-    n_used = np.isfinite(scaled).sum(axis=0)
-    level = np.zeros(scaled.shape[1])
+    level, n_used = _column_levels(scaled)
     enough = n_used >= 0.5 * scaled.shape[0]
-    level[enough] = np.nanmedian(scaled[:, enough], axis=0)
+    if not enough.any():
+        return enough
     # The error of a median is 1.2533 σ/√n.
     error = 1.2533 / np.sqrt(np.maximum(n_used, 1))
     offset = level - median_filter(level, size=_COLUMN_WINDOW_PIX, mode="nearest")
-    scatter = 1.4826 * float(np.median(np.abs(offset[enough]))) if enough.any() else 0.0
-    significance = np.abs(offset) / np.maximum(error, scatter)
-    out = enough & (significance > limit)
+    scatter = 1.4826 * float(np.median(np.abs(offset[enough])))
+    out = enough & (np.abs(offset) > limit * np.maximum(error, scatter))
+    agreeing = np.zeros(len(level), dtype=int)
+    for quarter in np.array_split(scaled, 4):
+        part, _ = _column_levels(quarter)
+        part -= median_filter(part, size=_COLUMN_WINDOW_PIX, mode="nearest")
+        agreeing += part * offset > 0
+    out &= agreeing >= 3
     regions, _ = label(np.abs(offset) > 0.3 * _peak_nearby(np.abs(offset)))
     narrow = np.bincount(regions)[regions] <= 2
     return np.asarray(out & narrow)
+
+
+def _column_levels(scaled: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Median of each column, 0 where it has no usable pixel, and the number of those."""
+    n_used = np.isfinite(scaled).sum(axis=0)
+    level = np.zeros(scaled.shape[1])
+    level[n_used > 0] = np.nanmedian(scaled[:, n_used > 0], axis=0)
+    return level, n_used
 
 
 def _peak_nearby(values: NDArray[Any]) -> NDArray[Any]:
     """Largest value within two pixels."""
     padded = np.pad(values, 2, mode="edge")
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 5).max(axis=1))
+
+
+def dark_pixels(residual: NDArray[Any], noise: NDArray[Any], bad: Mask, sigma: float) -> Mask:
+    """Single pixels far below the sky and their neighbours: nothing in the sky is dark."""
+    low = (residual < -sigma * noise) & ~bad
+    if not low.any():
+        return low
+    around = median_filter(residual, size=5, mode="nearest")
+    return np.asarray(low & (residual - around < -sigma * noise))
