@@ -101,13 +101,6 @@ def test_a_camera_dial_is_not_the_gain():
     assert _reader({"GAIN": 0.0}).positive("gain") is None
 
 
-def test_a_broken_card_is_unknown_and_the_rest_still_read():
-    header = fits.Header.fromstring("GAIN    = 1.2, 3.4".ljust(80) + "RDNOISE = 5.0".ljust(80))
-    reader = HeaderReader(header, KeywordMap(), "a")
-    assert reader.number("gain") is None
-    assert reader.number("read_noise") == 5.0
-
-
 @pytest.mark.parametrize(
     ("cards", "name", "expected"),
     [

@@ -229,7 +229,7 @@ def test_unreadable_cards_are_noted_and_not_printed(tmp_path):
     assert outcome.notes == ("a.fits: HDU 0 has unreadable cards: SKEW.",)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_no_broken_card_raises_anything_but_becomes_an_outcome(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cards")

@@ -68,13 +68,24 @@ REFERENCES = {
 }
 
 
-@pytest.fixture
-def surveys(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> SurveysFile:
-    monkeypatch.setenv("ASTRID_REAL_DATA", str(real_data))
-    return load_surveys(SURVEYS_FILE)
+_INGESTED: dict[str, dict[str, IngestOutcome]] = {}
+
+
+@pytest.fixture(scope="module")
+def surveys(real_data: Path) -> SurveysFile:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASTRID_REAL_DATA", str(real_data))
+        return load_surveys(SURVEYS_FILE)
 
 
 def _ingested(config: SurveyConfig) -> dict[str, IngestOutcome]:
+    """Outcomes of all files of a survey by name; each survey is ingested once."""
+    if config.name not in _INGESTED:
+        _INGESTED[config.name] = _ingest_all(config)
+    return _INGESTED[config.name]
+
+
+def _ingest_all(config: SurveyConfig) -> dict[str, IngestOutcome]:
     survey = open_survey(config)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing may be printed
