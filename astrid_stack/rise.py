@@ -4,9 +4,9 @@ The parts and their order::
 
     postgres ─┬─ our tables ───────────────┬─ champion
               ├─ mlflow ───────────────────┤
-    objectstore ───────────────────────────┘
-              ├─ Dagster's storage ─ dagster (webserver), daemon
-    code ─────┘
+              │  objectstore ──────────────┘
+              ├─ Dagster's storage ────────┬─ dagster (webserver), daemon
+              └─ code ─────────────────────┘
 
 Branches run beside each other, each in a thread that mostly waits for its processes.
 """
@@ -40,6 +40,7 @@ Report = Callable[[str], None]
 
 _TASK_TIMEOUT_S = 300.0
 _STOP_GRACE_S = 15.0
+_BEREFT_GRACE_S = 2.0
 
 
 class Rise:
@@ -85,7 +86,8 @@ class Rise:
         champion = pool.submit(self._after, self._ensure_champion, objects, tables, tracking)
         storage = pool.submit(self._prepare_dagster, server)
         faces = [
-            pool.submit(self._after, partial(self._start, name), storage)
+            # They would take a code location that does not answer yet for a broken one.
+            pool.submit(self._after, partial(self._start, name), storage, code)
             for name in ("dagster", "daemon")
         ]
         for done in as_completed([code, objects, tables, tracking, champion, storage, *faces]):
@@ -100,8 +102,9 @@ class Rise:
     def _clear_leftovers(self) -> None:
         """End what crashed parts left running, before their successors start."""
         if self.stack.process_of("postgres") is None:
-            # Connections of theirs that died with it would fail the first who uses them.
-            self.stack.stop(USERS_OF_POSTGRES, self.report)
+            # Their connections died with it and would fail the first who uses them; what
+            # they might still want to write has nowhere to go.
+            self.stack.stop(USERS_OF_POSTGRES, self.report, _BEREFT_GRACE_S)
         dead = [name for name in PARTS if self.stack.process_of(name) is None]
         self.stack.sweep(dead)
 

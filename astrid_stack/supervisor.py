@@ -177,8 +177,10 @@ class Stack:
         with self._alone():
             self.stop(PARTS, report)
 
-    def stop(self, names: Collection[str], report: Report = print) -> None:
-        """Stop some parts and whatever they left running."""
+    def stop(
+        self, names: Collection[str], report: Report = print, grace_s: float = _STOP_GRACE_S
+    ) -> None:
+        """Stop some parts and whatever they left running; killed after ``grace_s``."""
         for together in STOP_ORDER:
             asked = {}
             for name in together:
@@ -187,7 +189,7 @@ class Stack:
                     report(f"Stopping {name}")
                     # PostgreSQL's SIGTERM waits for clients to leave; its SIGINT does not.
                     asked[process] = signal.SIGINT if name == "postgres" else signal.SIGTERM
-            processes.stop(asked, _STOP_GRACE_S)
+            processes.stop(asked, grace_s)
             self.sweep([name for name in together if name in names])
         services = self.state.services()
         self.state.remember_services({n: s for n, s in services.items() if n not in names})
