@@ -15,6 +15,7 @@ from astrid_core.preprocessing.shapes import FWHM_PER_SIGMA, Moments, adaptive_m
 
 _CENTRE_KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
 _MIN_APERTURE_PIX = 2.5
+_LOCUS_HEIGHT = 0.33
 
 
 def find_stars(
@@ -68,6 +69,24 @@ def find_stars(
     return stars[np.argsort(-stars["flux"], kind="stable")]
 
 
+def without_masked(stars: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """Catalogue less the sources that turned out to lie on unusable pixels.
+
+    A source with an unusable pixel within one FWHM stays, but is no clean star.
+    """
+    usable = (mask & int(UNUSABLE)) == 0
+    ny, nx = usable.shape
+    ix = np.clip(np.rint(stars["x_pix"]).astype(int), 0, nx - 1)
+    iy = np.clip(np.rint(stars["y_pix"]).astype(int), 0, ny - 1)
+    kept = stars[usable[iy, ix]].copy()
+    clean = kept["is_star"] == 1
+    if clean.any():
+        kept["is_star"] = clean & _clean_core(
+            kept, usable, float(np.median(kept["fwhm_pix"][clean]))
+        )
+    return kept
+
+
 def usable_pixels(
     data: NDArray[Any], variance: NDArray[Any], mask: NDArray[Any]
 ) -> NDArray[np.bool_]:
@@ -81,18 +100,22 @@ def star_locus(fwhm_pix: NDArray[Any]) -> float | None:
     """Most common size among bright sources: the stars'; None for an empty list.
 
     Galaxies have many sizes and stars one, so the stars are the densest point of the
-    distribution in ln(FWHM). Of nearly equal maxima the smaller is taken.
+    distribution in ln(FWHM). Among the maxima at least a third as high as the highest the
+    smallest is taken: nothing on the sky is sharper than a star, while a field of faint
+    galaxies may have more of these.
     """
-    size = np.log(fwhm_pix[np.isfinite(fwhm_pix)])
+    size = np.log(fwhm_pix[np.isfinite(fwhm_pix) & (fwhm_pix > 0)])
     if len(size) == 0:
         return None
-    width = np.clip(1.5 * len(size) ** -0.3, 0.03, 0.15)
-    density = np.exp(-0.5 * ((size[:, None] - size[None, :]) / width) ** 2).sum(axis=1)
-    dense = density >= 0.8 * density.max()
-    start = size[dense].min()
-    near = size[np.abs(size - start) < 2 * width]
+    width = np.clip(1.5 * len(size) ** -0.3, 0.05, 0.12)
+    grid = np.arange(size.min() - width, size.max() + width, 0.25 * width)
+    density = np.exp(-0.5 * ((grid[:, None] - size[None, :]) / width) ** 2).sum(axis=1)
+    inner = density[1:-1]
+    peaks = np.flatnonzero((inner >= density[:-2]) & (inner >= density[2:])) + 1
+    high = peaks[density[peaks] >= max(_LOCUS_HEIGHT * density.max(), min(2.0, density.max()))]
+    near = size[np.abs(size - grid[high[0]]) < 2 * width]
     for _ in range(3):
-        near = size[np.abs(size - np.median(near)) < 2 * width]
+        near = size[np.abs(size - np.median(near)) < 1.5 * width]
     return float(np.exp(np.median(near)))
 
 
@@ -137,7 +160,7 @@ def _measure(
     stars["fwhm_pix"] = FWHM_PER_SIGMA * np.sqrt(objects["a"] * objects["b"])
     stars["ellipticity"] = 1 - objects["b"] / np.maximum(objects["a"], 1e-6)
     n = min(len(objects), config.max_measured)
-    half = int(np.ceil(2 * fwhm_guess)) + 1
+    half = int(np.ceil(1.6 * fwhm_guess)) + 1
     ix = np.clip(objects["xcpeak"][:n], 0, nx - 1)
     iy = np.clip(objects["ycpeak"][:n], 0, ny - 1)
     moments = adaptive_moments(cut_stamps(data, ix, iy, half), fwhm_guess)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects, label, median_filter
 
 from astrid_core.preprocessing.config import MaskConfig
+from astrid_core.preprocessing.shapes import cut_stamps
 
 Mask = NDArray[np.bool_]
 
@@ -22,7 +23,7 @@ _PILE_UP_WIDTH = 0.01
 _BLEED_ASPECT = 3.0
 _COLUMN_BLOCK_PIX = 64
 _COLUMN_WINDOW_PIX = 9
-_MAX_BAD_COLUMNS = 0.05
+_MAX_BAD_COLUMNS = 0.03
 
 
 def blank_pixels(data: NDArray[Any]) -> Mask:
@@ -176,9 +177,11 @@ def _outlying(scaled: NDArray[Any], limit: float) -> Mask:
 def _column_levels(scaled: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Median of each column, 0 where it has no usable pixel, and the number of those."""
     n_used = np.isfinite(scaled).sum(axis=0)
-    level = np.zeros(scaled.shape[1])
-    level[n_used > 0] = np.nanmedian(scaled[:, n_used > 0], axis=0)
-    return level, n_used
+    # NaN sorts last, so the median is in the middle of the first n_used.
+    ordered = np.sort(scaled, axis=0)
+    lower = np.take_along_axis(ordered, np.maximum(n_used - 1, 0)[None, :] // 2, axis=0)[0]
+    upper = np.take_along_axis(ordered, (n_used // 2)[None, :] % len(scaled), axis=0)[0]
+    return np.where(n_used > 0, 0.5 * (lower + upper), 0.0), n_used
 
 
 def _peak_nearby(values: NDArray[Any]) -> NDArray[Any]:
@@ -192,5 +195,7 @@ def dark_pixels(residual: NDArray[Any], noise: NDArray[Any], bad: Mask, sigma: f
     low = (residual < -sigma * noise) & ~bad
     if not low.any():
         return low
-    around = median_filter(residual, size=5, mode="nearest")
-    return np.asarray(low & (residual - around < -sigma * noise))
+    y, x = np.nonzero(low)
+    around = np.median(cut_stamps(residual, x, y, 2), axis=(1, 2))
+    low[y, x] = residual[y, x] - around < -sigma * noise[y, x]
+    return low

@@ -12,7 +12,7 @@ from astrid_core.flags import UNUSABLE, PixelFlag
 from astrid_core.frame import Frame, FrameMeta
 from astrid_core.preprocessing.background import estimate_background
 from astrid_core.preprocessing.calibrate import Calibrated, MasterCalibration, calibrate
-from astrid_core.preprocessing.catalogue import find_stars
+from astrid_core.preprocessing.catalogue import find_stars, without_masked
 from astrid_core.preprocessing.config import PREPROCESS_VERSION, PreprocessConfig
 from astrid_core.preprocessing.cosmics import find_cosmics
 from astrid_core.preprocessing.defects import (
@@ -151,8 +151,7 @@ def _measure(
     trails = find_trails(data, np.sqrt(variance), bad | cosmics, psf.fwhm_pix, config.mask)
     mask = mask | _bits(cosmics, PixelFlag.COSMIC) | _bits(trails, PixelFlag.TRAIL)
     mask |= _edge(mask, stamp_half_width(psf.fwhm_pix, config.psf) // 2)
-    if (cosmics | trails).any():
-        stars = find_stars(data, variance, mask, config.catalogue, gain)
+    stars = without_masked(stars, mask)
     return Frame(data=data, variance=variance, mask=mask, psf=psf, meta=meta, stars=stars)
 
 
