@@ -78,17 +78,15 @@ def direct() -> dict[str, float]:
             keep(store, outcome)
             observations += outcome.children
         tasks = plan_preprocessing(name, observations, CalibrationSet({}), PreprocessConfig())
-        processed_runs = run(store, compute(preprocess, tasks, bench, preprocess.__module__))
+        processed_runs = run(store, compute(preprocess, tasks, bench))
         about = {row["id"]: row for row in observations}
         frames = [about[row["observation_id"]] | row for row in processed_runs]
         subtractions = plan_differences(name, frames, references, 0.0, DifferenceConfig())
-        difference_runs = run(
-            store, compute(difference, subtractions, bench, difference.__module__)
-        )
+        difference_runs = run(store, compute(difference, subtractions, bench))
         images = [about[row["observation_id"]] | row for row in difference_runs]
         searches = plan_extraction(name, images, frames, ExtractionConfig())
         candidates: list[Row] = []
-        for outcome in compute(extract, searches, bench, extract.__module__):
+        for outcome in compute(extract, searches, bench):
             keep(store, outcome)
             candidates += outcome.children
         config = DetectionConfig()

@@ -79,9 +79,7 @@ def find_candidates(
         config,
     )
     with open_bench(store) as bench:
-        stream = NightStream(
-            context, compute(extract, tasks, bench, "astrid_core.stages.candidates"), len(tasks)
-        )
+        stream = NightStream(context, compute(extract, tasks, bench), len(tasks))
         yield dg.Output(stream.files(), "cutouts")
     searched = [row["difference_run_id"] for row in stream.rows if row["status"] == "completed"]
     preview = None if stream.preview is None else stream.preview[1]

@@ -84,9 +84,7 @@ def subtract(
     )
     todo, done = split_completed(tasks, ledger, DifferenceRun, config.force)
     with open_bench(store) as bench:
-        stream = NightStream(
-            context, compute(difference, todo, bench, "astrid_core.stages.difference"), len(todo)
-        )
+        stream = NightStream(context, compute(difference, todo, bench), len(todo))
         yield dg.Output(stream.files(), "difference_images")
     rows = [*stream.rows, *done]
     names = {row["observation_id"]: row["archive_id"] for row in preprocess_runs}

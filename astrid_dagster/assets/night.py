@@ -113,22 +113,16 @@ class NightStream:
 
 
 def compute(
-    stage: Callable[[SomeTask, Bench], Outcome],
-    tasks: Sequence[SomeTask],
-    bench: Bench,
-    preload: str,
+    stage: Callable[..., Outcome], tasks: Sequence[SomeTask], bench: Bench
 ) -> Iterator[Outcome]:
     """Run a stage's tasks in the worker pool, in order."""
-    work = partial(_run, stage, bench)
-    for task, result in map_frames(work, tasks, get_settings().workers, (preload,)):
+    # The core's own function travels to the workers: one of this package would bring Dagster.
+    work = partial(stage, bench=bench)
+    for task, result in map_frames(work, tasks, get_settings().workers, (stage.__module__,)):
         if isinstance(result, WorkerDiedError):
             yield Outcome(failure_row(task.row, result))
         else:
             yield result
-
-
-def _run(stage: Callable[[SomeTask, Bench], Outcome], bench: Bench, task: SomeTask) -> Outcome:
-    return stage(task, bench)
 
 
 def stored(rows: Sequence[Row], objects: Mapping[UUID, StoredObject], key: str) -> list[Row]:

@@ -1,9 +1,9 @@
 """processed_frames and preprocess_runs: calibrated, measured frames."""
 
 import dagster as dg
-from astrid_core.preprocessing.process import PREPROCESS_VERSION
 
 from astrid_core.preprocessing.config import PreprocessConfig
+from astrid_core.preprocessing.process import PREPROCESS_VERSION
 from astrid_core.stages.calibration import build_calibrations
 from astrid_core.stages.preprocess import plan_preprocessing, preprocess
 from astrid_dagster import tags
@@ -77,9 +77,7 @@ def processed(
         calibrations = build_calibrations(part.survey.name, frames, bench)
         tasks = plan_preprocessing(part.survey.name, frames, calibrations, stage_config)
         todo, done = split_completed(tasks, ledger, PreprocessRun, config.force)
-        stream = NightStream(
-            context, compute(preprocess, todo, bench, "astrid_core.stages.preprocess"), len(todo)
-        )
+        stream = NightStream(context, compute(preprocess, todo, bench), len(todo))
         yield dg.Output(stream.files(), "processed_frames")
     rows = [*stream.rows, *done]
     names = {row["id"]: row["archive_id"] for row in observations}

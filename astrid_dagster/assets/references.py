@@ -76,9 +76,7 @@ def build_references(
     tasks = plan_references(survey.name, survey.references.name, chosen, stage_config)
     todo, done = split_completed(tasks, ledger, ReferenceFrame, config.force)
     with open_bench(store) as bench:
-        stream = NightStream(
-            context, compute(reference, todo, bench, "astrid_core.stages.reference"), len(todo)
-        )
+        stream = NightStream(context, compute(reference, todo, bench), len(todo))
         yield dg.Output(stream.files(), "reference_frames")
     rows = [*stream.rows, *done]
     if not rows:

@@ -33,7 +33,7 @@ GRAPH = {
 
 
 @pytest.fixture(scope="module")
-def graph() -> dg.AssetGraph:
+def graph():
     return defs.resolve_asset_graph()
 
 
