@@ -46,18 +46,25 @@ class Judged:
         NaN where bogus.
     scorr_peak
         Signed; NaN for components.
+    is_default
+        The default extraction keeps it; true for components.
     """
 
     scores: F64
     is_real: NDArray[np.bool_]
     snr_true: F64
     scorr_peak: F64
+    is_default: NDArray[np.bool_]
 
     @classmethod
     def of(cls, parts: Sequence["Judged"]) -> "Judged":
         """Parts joined."""
-        names = ("scores", "is_real", "snr_true", "scorr_peak")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Judged":
+        """Those chosen (n,)."""
+        return Judged(*(column[chosen] for column in vars(self).values()))
 
 
 def judge_candidates(
@@ -77,7 +84,9 @@ def judge_candidates(
             config.batch_size,
         )
         is_real = known["label"] == REAL
-        parts.append(Judged(scores, is_real, known["snr_true"], known["scorr_peak"]))
+        parts.append(
+            Judged(scores, is_real, known["snr_true"], known["scorr_peak"], known["is_default"])
+        )
     return Judged.of(parts)
 
 
@@ -98,7 +107,10 @@ def judge_components(
             distance, nearest = tree.query(np.stack([found.x_pix, found.y_pix], axis=1))
             matched = np.asarray(distance <= match_radius(shard.fwhm_pix))
             snr[matched] = real["snr_true"][np.asarray(nearest)[matched]]
-        parts.append(Judged(found.scores, np.isfinite(snr), snr, np.full(len(snr), np.nan)))
+        n = len(snr)
+        parts.append(
+            Judged(found.scores, np.isfinite(snr), snr, np.full(n, np.nan), np.ones(n, dtype=bool))
+        )
     return Judged.of(parts)
 
 
@@ -137,22 +149,43 @@ def calibrate_model(
 def assess(
     model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
 ) -> dict[str, Any]:
-    """Figures on held-out shards, beside those of plain |S_corr| on the same candidates."""
-    card = model.card
+    """Figures on held-out shards, beside those of plain |S_corr| on the same candidates.
+
+    ``candidates`` are all above the threshold, ``default_candidates`` those that the
+    default extraction's filters leave: fewer bogus, and harder ones.
+    """
     judged = judge_candidates(model, shards, config)
-    confidence = calibrate(judged.scores, card.calibration)
     components = judge_components(model, shards, config)
     area_mpix = sum(shard.labels.size for shard in shards) / 1e6
-    significance = np.abs(judged.scorr_peak)
-    matching = _threshold_of_completeness(confidence, significance, judged.is_real, card.threshold)
     return {
         "n_fields": len({shard.sky for shard in shards}),
         "n_images": len(shards),
-        "n_real": int(judged.is_real.sum()),
-        "n_bogus": int((~judged.is_real).sum()),
+        "candidates": _candidate_figures(model, judged),
+        "default_candidates": _candidate_figures(model, judged.where(judged.is_default)),
+        "components": {
+            "n_real": int(components.is_real.sum()),
+            "n_bogus": int((~components.is_real).sum()),
+            "bogus_per_mpix": float((~components.is_real).sum() / area_mpix),
+            "confidence_mean": _mean(
+                calibrate(components.scores, model.card.component_calibration)
+            ),
+        },
+    }
+
+
+def _candidate_figures(model: RealBogusModel, judged: Judged) -> dict[str, Any]:
+    confidence = calibrate(judged.scores, model.card.calibration)
+    significance = np.abs(judged.scorr_peak)
+    threshold = model.card.threshold
+    counts = {"n_real": int(judged.is_real.sum()), "n_bogus": int((~judged.is_real).sum())}
+    if not all(counts.values()):
+        return counts
+    matching = _threshold_of_completeness(confidence, significance, judged.is_real, threshold)
+    return {
+        **counts,
         "unet": {
             **ranking_figures(confidence, judged.is_real),
-            **threshold_figures(confidence, judged.is_real, judged.snr_true, card.threshold),
+            **threshold_figures(confidence, judged.is_real, judged.snr_true, threshold),
             "expected_calibration_error": calibration_error(confidence, judged.is_real),
         },
         "scorr": {
@@ -160,12 +193,6 @@ def assess(
             "at_equal_completeness": threshold_figures(
                 significance, judged.is_real, judged.snr_true, matching
             ),
-        },
-        "components": {
-            "n_real": int(components.is_real.sum()),
-            "n_bogus": int((~components.is_real).sum()),
-            "bogus_per_mpix": float((~components.is_real).sum() / area_mpix),
-            "confidence_mean": _mean(calibrate(components.scores, card.component_calibration)),
         },
     }
 

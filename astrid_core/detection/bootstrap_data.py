@@ -52,11 +52,14 @@ FIELDS_PER_SKY = 2
 SCIENCE_NIGHTS = (dt.date(2025, 3, 10), dt.date(2025, 3, 13))
 REFERENCE_NIGHTS = tuple(dt.date(2025, 3, day) for day in (1, 2, 3))
 
-LOOSE_EXTRACTION = ExtractionConfig(
-    threshold_sigma=4.0,
-    disabled_filters=frozenset({"masked", "sharp", "trail_part", "dipole_partner"}),
-)
-"""For training alone: what the filters would remove is bogus worth learning from."""
+_UNFILTERED = frozenset({"masked", "sharp", "trail_part", "dipole_partner"})
+_EXTRACTION = {
+    "train": ExtractionConfig(threshold_sigma=4.0, disabled_filters=_UNFILTERED),
+    "validation": ExtractionConfig(disabled_filters=_UNFILTERED),
+    "test": ExtractionConfig(disabled_filters=_UNFILTERED),
+}
+"""What the named filters remove is bogus to learn from and be judged on; which of the
+candidates the default extraction keeps is put down with them."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,6 @@ def generate(folder: Path, workers: int) -> Iterator[tuple[FieldTask, list[str]]
 def make_field(task: FieldTask) -> list[str]:
     """Make the missing shards of a field; a frame the pipeline refuses is left out."""
     config = sky_config(task.seed)
-    is_training = task.split == "train"
     try:
         reference = make_reference(config, task.field_index)
     except AstridError as error:
@@ -125,13 +127,11 @@ def make_field(task: FieldTask) -> list[str]:
         path = task.path(night)
         if path.exists():
             continue
-        # Cosmic-ray rejection misses some on real detectors: half the training frames skip it.
-        preprocess = PreprocessConfig(cosmics=CosmicsConfig(enabled=not is_training or turn == 0))
-        extraction = LOOSE_EXTRACTION if is_training else ExtractionConfig()
         try:
             exposure = render_exposure(config, task.field_index, night)
-            science = process_frame(raw_frame(exposure), None, preprocess).frame
-            shard = make_shard(exposure, science, reference, extraction, task.split)
+            # Rejection misses some cosmic rays on real detectors: every other frame skips it.
+            science = process_exposure(exposure, reject_cosmics=turn % 2 == 0)
+            shard = make_shard(exposure, science, reference, task.split)
         except AstridError as error:
             lines.append(f"{path.stem}: {error}")
             continue
@@ -174,28 +174,29 @@ def sky_config(seed: int) -> SceneConfig:
 def make_reference(config: SceneConfig, field_index: int) -> Frame:
     """Reference of a field, from all its reference nights: what its truth is relative to."""
     frames = [
-        process_frame(
-            raw_frame(render_exposure(config, field_index, night)), None, PreprocessConfig()
-        ).frame
+        process_exposure(render_exposure(config, field_index, night), reject_cosmics=True)
         for night in config.reference_nights
     ]
     return build_reference(frames, ReferenceConfig()).frame
+
+
+def process_exposure(exposure: SimulatedExposure, *, reject_cosmics: bool) -> Frame:
+    """Frame of an exposure, by the pipeline."""
+    config = PreprocessConfig(cosmics=CosmicsConfig(enabled=reject_cosmics))
+    return process_frame(raw_frame(exposure), None, config).frame
 
 
 def make_shard(
     exposure: SimulatedExposure,
     science: Frame,
     reference: Frame,
-    extraction: ExtractionConfig,
     split: Split,
 ) -> Shard:
     """Inject into a processed frame, subtract, extract, and put down what is true."""
-    night = exposure.night.toordinal()
-    rng = np.random.default_rng((exposure.config.seed, exposure.field_index, night))
-    plan = plan_injections(science, rng, reference=reference)
-    science = inject_sources(science, plan["x_pix"], plan["y_pix"], plan["flux"], rng)
+    science, plan = inject(exposure, science, reference)
     difference = subtract_frames(science, reference, DifferenceConfig())
-    found = extract_candidates(difference, science, extraction).candidates
+    found = extract_candidates(difference, science, _EXTRACTION[split]).candidates
+    kept = extract_candidates(difference, science, ExtractionConfig()).candidates
     truth = np.concatenate([_known(exposure.truth), _known(plan)])
     fwhm = difference.psf.fwhm_pix
     candidates = match_candidates(
@@ -205,6 +206,8 @@ def make_shard(
         truth,
         fwhm,
     )
+    peaks = {(source.x_peak_pix, source.y_peak_pix) for source in kept}
+    candidates["is_default"] = [(s.x_peak_pix, s.y_peak_pix) in peaks for s in found]
     labels, sources = label_pixels(difference.scorr, candidates, truth, fwhm)
     whole = slice(None)
     return Shard(
@@ -217,6 +220,16 @@ def make_shard(
         sky=f"{exposure.config.seed}-{exposure.field_index}",
         split=split,
     )
+
+
+def inject(
+    exposure: SimulatedExposure, science: Frame, reference: Frame
+) -> tuple[Frame, NDArray[Any]]:
+    """Science frame with planted sources, and what was planted."""
+    parts = (exposure.config.seed, exposure.field_index, exposure.night.toordinal())
+    rng = np.random.default_rng(parts)
+    plan = plan_injections(science, rng, reference=reference)
+    return inject_sources(science, plan["x_pix"], plan["y_pix"], plan["flux"], rng), plan
 
 
 def raw_frame(exposure: SimulatedExposure) -> RawFrame:

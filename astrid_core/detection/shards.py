@@ -38,9 +38,11 @@ SHARD_CANDIDATE_DTYPE = np.dtype(
         ("scorr_peak", "f8"),
         ("label", "u1"),
         ("snr_true", "f8"),
+        ("is_default", "?"),
     ]
 )
-"""A candidate with its truth: 1 real, 0 bogus, 255 unclear. ``snr_true`` is NaN unless real."""
+"""A candidate with its truth: 1 real, 0 bogus, 255 unclear. ``snr_true`` is NaN unless real;
+``is_default``: the default extraction keeps it too."""
 
 
 @dataclass(frozen=True)
