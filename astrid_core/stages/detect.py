@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
-from astrid_core.detection.scoring import ScoredSource, detect
-from astrid_core.detection.unet import RealBogusModel
 from astrid_core.differencing.difference import DifferenceImage, read_difference
 from astrid_core.frame import read_frame
 from astrid_core.identity import component_id, config_digest, detection_id, run_id
 from astrid_core.sky import healpix_index, sky_position
 from astrid_core.stages.bench import Bench
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
+
+if TYPE_CHECKING:
+    from astrid_core.detection.scoring import ScoredSource
+    from astrid_core.detection.unet import RealBogusModel
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,18 @@ def plan_detection(
 
 
 def judge(
-    task: DetectionTask, model: RealBogusModel, bench: Bench, config: DetectionConfig
+    task: DetectionTask, model: "RealBogusModel", bench: Bench, config: DetectionConfig
 ) -> Outcome:
     """Judge one difference image; children are its ``detections`` rows."""
     return attempt(task.row, lambda: _compute(task, model, bench, config))
 
 
 def _compute(
-    task: DetectionTask, model: RealBogusModel, bench: Bench, config: DetectionConfig
+    task: DetectionTask, model: "RealBogusModel", bench: Bench, config: DetectionConfig
 ) -> Success:
+    # Imported here: torch takes seconds, and planning a night needs none of it.
+    from astrid_core.detection.scoring import detect
+
     with bench.fetched(*task.science) as path:
         science = read_frame(path)
     with bench.fetched(*task.difference) as path:
@@ -117,7 +122,7 @@ def _compute(
     return Success(values, children=children)
 
 
-def _detection_row(task: DetectionTask, difference: DifferenceImage, source: ScoredSource) -> Row:
+def _detection_row(task: DetectionTask, difference: DifferenceImage, source: "ScoredSource") -> Row:
     run = task.run_id
     if source.candidate_index is None:
         candidate, is_negative = None, source.is_negative

@@ -13,7 +13,6 @@ from uuid import UUID
 import dagster as dg
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
-from astrid_core.detection.unet import load_model
 from astrid_core.stages.detect import DetectionTask, judge, plan_detection
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
@@ -75,6 +74,9 @@ def score_with_unet(
     store: StoreResource,
 ) -> dict[str, Any]:
     """Score every planned difference image; a frame that fails is a failed row."""
+    # Imported here: torch takes seconds, and only this op needs it.
+    from astrid_core.detection.unet import load_model
+
     part = survey_night(context)
     config = DetectionConfig(**part.survey.detection)
     todo = [DetectionTask.from_json(value) for value in plan["todo"]]
