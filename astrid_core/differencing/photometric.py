@@ -278,7 +278,9 @@ def _fit_field(
         scaled = np.minimum(np.abs(residual) / errors, config.clip_sigma)
         spread = max(float(np.sqrt((scaled[used] ** 2).mean())), 1.0)
         mean_error = spread / float(np.sqrt((errors[used] ** -2).sum()))
-        score = len(values) * np.log(max((scaled**2).sum(), 1e-12)) + n_terms * np.log(len(values))
+        # Twice the Bayesian penalty: the corners extrapolate what few stars there say.
+        penalty = 2 * n_terms * np.log(len(values))
+        score = len(values) * np.log(max((scaled**2).sum(), 1e-12)) + penalty
         if best is None or score < best[0]:
             excess = _excess(residual, errors)
             best = score, SmoothField(terms, order, frame.shape, rms, mean_error, excess), used

@@ -24,6 +24,7 @@ from astrid_core.psf import Psf
 
 NAMESPACE = UUID(int=7)
 F64 = NDArray[np.float64]
+Stars = tuple[F64, F64, F64]
 
 
 def paint(shape: tuple[int, int], x: F64, y: F64, flux: F64, fwhm_pix: float) -> F64:
@@ -42,15 +43,15 @@ def paint(shape: tuple[int, int], x: F64, y: F64, flux: F64, fwhm_pix: float) ->
     return image
 
 
-def random_stars(seed: int, n: int, side: float, low: float = -100.0) -> tuple[F64, F64, F64]:
-    """x, y, flux of a field with a power law of fluxes."""
+def random_stars(seed: int, n: int, side: float, faintest: float = 2000.0) -> Stars:
+    """x, y, flux of a field from −100 to ``side`` with a power law of fluxes."""
     rng = np.random.default_rng(seed)
-    x, y = rng.uniform(low, side, (2, n))
-    return x, y, 2000.0 * rng.random(n) ** -0.8
+    x, y = rng.uniform(-100.0, side, (2, n))
+    return x, y, faintest * rng.random(n) ** -0.8
 
 
 def exposure(
-    stars: tuple[F64, F64, F64],
+    stars: Stars,
     seed: int,
     shape: tuple[int, int] = (256, 256),
     fwhm_pix: float = 3.0,

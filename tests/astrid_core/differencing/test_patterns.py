@@ -45,7 +45,7 @@ def test_the_true_map_is_among_the_first(seed, angle, scale, shift, mirrored):
 def test_commonest_shift_is_found_in_a_crowd():
     stars = field(3, 350)
     rng = np.random.default_rng(4)
-    truth = stars + [-36.0, 47.0]
+    truth = stars + np.array([-36.0, 47.0])
     reference = np.concatenate([truth[rng.random(350) < 0.4], field(5, 200)])
     proposals = propose_shifts(stars, reference)
     assert worst_miss(proposals[0], stars, truth) < 4.5

@@ -31,7 +31,7 @@ class Affine:
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)
         matrix = np.array([[cos, -sin], [sin, cos]])
         centre = np.array([127.5, 127.5])
-        return cls(Polynomial.affine(matrix, centre + [dx, dy] - matrix @ centre))
+        return cls(Polynomial.affine(matrix, centre + np.array([dx, dy]) - matrix @ centre))
 
     def to_reference(self, x, y):
         return self.mapping(x, y)
