@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)")
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 up: $(STAMP)
 	$(BIN)/astrid up

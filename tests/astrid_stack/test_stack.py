@@ -26,8 +26,6 @@ from astrid_stack import cli, part, ports
 from astrid_stack.state import DEFAULT_PORTS, STATE_VARIABLE, State, port_variable
 from astrid_stack.supervisor import Stack
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 DEFINITIONS = "tiny_definitions"
 PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon"]
 ASTRID = [sys.executable, "-c", "from astrid_stack.cli import main; main()"]
