@@ -23,6 +23,7 @@ from astrid_core.differencing.noise import autocorrelation_of_blank_sky
 from astrid_core.differencing.photometric import PhotometricMatch, match_photometry
 from astrid_core.differencing.registration import Registration, register
 from astrid_core.differencing.warp import WarpedReference, warp_frame
+from astrid_core.differencing.wings import match_wings
 from astrid_core.errors import TooFewStarsError
 from astrid_core.frame import Frame
 from astrid_core.preprocessing.psf import measure_psf
@@ -65,17 +66,17 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
         warped = warp_frame(reference, registration, science.shape)
         frame = _as_frame(reference, warped, psf, science)
         match = _match(science, frame, registration, config)
-    scaled = match.apply(frame)
+    scaled = _with_wings(science, match.apply(frame), registration)
     pair = AlignedPair(
         science=science,
-        reference=scaled,
+        reference=scaled.frame,
         correlation_r=warped.kernel_autocovariance,
         shift_sigma_pix=_shift_sigma(registration, match),
     )
     if config.noise_model == "autocovariance":
         pair = with_measured_noise(pair)
     alignment = AlignmentQuality(
-        flux_ratio=match.flux_ratio,
+        flux_ratio=match.flux_ratio * scaled.factor,
         n_matched=registration.n_matched,
         registration_rms_pix=registration.rms_pix,
     )
@@ -125,6 +126,27 @@ def _match(
     return match_photometry(
         science, warped, registration.x_science, registration.y_science, config.photometry
     )
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A scaled reference whose PSF makes bright stars cancel, and the factor that took."""
+
+    frame: Frame
+    factor: float
+
+
+def _with_wings(science: Frame, scaled: Frame, registration: Registration) -> _Scaled:
+    wings = match_wings(science, scaled, registration.x_science, registration.y_science)
+    factor = np.float32(wings.flux_factor)
+    frame = replace(
+        scaled,
+        data=scaled.data * factor,
+        variance=scaled.variance * (factor * factor),
+        psf=wings.psf,
+        meta=replace(scaled.meta, source_gain=scaled.meta.source_gain / wings.flux_factor),
+    )
+    return _Scaled(frame, wings.flux_factor)
 
 
 def _shift_sigma(registration: Registration, match: PhotometricMatch) -> tuple[float, float]:

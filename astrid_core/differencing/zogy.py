@@ -124,13 +124,11 @@ class _Compact:
 
 @lru_cache(maxsize=8)
 def _taper(side: int) -> Real:
-    """(side, side) float64: 1 inside, falling to 0 over the outer eighth of the radius."""
+    """(side, side) float64: 1 inside, falling to 0 over the outer quarter of the radius."""
     half = side // 2
-    axis = np.abs(np.arange(side) - half)
-    width = max(half / 4.0, 1.0)
-    edge = np.clip((half + 1 - axis) / width, 0.0, 1.0)
-    window = 0.5 - 0.5 * np.cos(np.pi * edge)
-    return np.asarray(np.outer(window, window))
+    radius = np.hypot(*(np.indices((side, side)) - half))
+    edge = np.clip((half + 0.5 - radius) / max(half / 4.0, 1.0), 0.0, 1.0)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * edge))
 
 
 def taper_psf(stamp: Real) -> Real:
