@@ -5,6 +5,7 @@ One stack serves the module; the tests run in the order written, the rough ones 
 
 import json
 import os
+import random
 import signal
 import socket
 import stat
@@ -37,8 +38,9 @@ def stack(servers_folder: Path) -> Iterator[Stack]:
         folder = servers_folder / "state"
         patch.setenv(STATE_VARIABLE, str(folder))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-        for name in DEFAULT_PORTS:
-            patch.setenv(port_variable(name), str(ports.any_free_port()))
+        # Below the ephemeral range, all different; a taken one is passed over.
+        for name, port in zip(DEFAULT_PORTS, random.sample(range(20_000, 32_000), 5), strict=True):
+            patch.setenv(port_variable(name), str(port))
         running = Stack(State.create(folder), DEFINITIONS)
         try:
             running.up()
