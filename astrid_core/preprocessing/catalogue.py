@@ -1,5 +1,6 @@
 """Source catalogue of a frame, and which of its sources are clean single stars."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,21 @@ from astrid_core.preprocessing.shapes import FWHM_PER_SIGMA, Moments, adaptive_m
 
 _CENTRE_KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
 _MIN_APERTURE_PIX = 2.5
+_LOCUS_SIZE, _LOCUS_SHAPE = 0.08, 0.08
+"""Spread of stars that is noise and PSF variation, in ln(FWHM) and ellipticity."""
 _LOCUS_HEIGHT = 0.33
+_LOCUS_APART = 0.3
+_LOCUS_SOURCES = 600
+_LOCUS_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Locus:
+    """Size and ellipticity components that the stars of a frame share."""
+
+    fwhm_pix: float
+    e1: float
+    e2: float
 
 
 def find_stars(
@@ -60,12 +75,17 @@ def find_stars(
     clean_core = _clean_core(stars, usable, fwhm_guess) & ((objects["flag"] & sep.OBJ_TRUNC) == 0)
     candidates = np.zeros(len(stars), dtype=bool)
     candidates[bright] = True
-    candidates &= clean_core & (snr > config.star_snr) & (stars["fwhm_pix"] > config.min_fwhm_pix)
-    fwhm = star_locus(stars["fwhm_pix"][candidates]) or fwhm_guess
+    candidates &= clean_core & (stars["fwhm_pix"] > config.min_fwhm_pix)
+    candidates &= snr > config.star_snr / 2
+    locus = star_locus(moments, candidates[bright])
+    fwhm = locus.fwhm_pix if locus else fwhm_guess
     stars["flux"], stars["flux_err"] = _aperture(clean, noise, ~usable, stars, fwhm, source_gain)
-    stars["is_star"] = candidates
-    stars["is_star"][bright] &= _on_locus(stars[bright], moments, candidates[bright], fwhm, config)
-    stars["is_star"] &= _contamination(stars, fwhm) < config.contamination
+    if locus:
+        candidates[bright] &= _on_locus(moments, candidates[bright], locus, config)
+        candidates &= _contamination(stars, fwhm) < config.contamination
+        bright_enough = candidates & (snr > config.star_snr)
+        has_many = bright_enough.sum() >= config.few_stars
+        stars["is_star"] = bright_enough if has_many else candidates
     return stars[np.argsort(-stars["flux"], kind="stable")]
 
 
@@ -96,27 +116,38 @@ def usable_pixels(
     )
 
 
-def star_locus(fwhm_pix: NDArray[Any]) -> float | None:
-    """Most common size among bright sources: the stars'; None for an empty list.
+def star_locus(moments: Moments, chosen: NDArray[np.bool_]) -> Locus | None:
+    """The size and shape that bright sources share: the stars'; None for an empty choice.
 
-    Galaxies have many sizes and stars one, so the stars are the densest point of the
-    distribution in ln(FWHM). Among the maxima at least a third as high as the highest the
-    smallest is taken: nothing on the sky is sharper than a star, while a field of faint
-    galaxies may have more of these.
+    Galaxies have many sizes and shapes, cosmic rays too, and stars one: they are the
+    densest point in (ln FWHM, e1, e2). A maximum a third as high at a clearly smaller size
+    comes first: nothing on the sky is sharper than a star, while a field of faint galaxies
+    may have more of these.
     """
-    size = np.log(fwhm_pix[np.isfinite(fwhm_pix) & (fwhm_pix > 0)])
-    if len(size) == 0:
+    chosen = chosen & np.isfinite(moments.fwhm_pix) & (moments.fwhm_pix > 0)
+    if not chosen.any():
         return None
-    width = np.clip(1.5 * len(size) ** -0.3, 0.05, 0.12)
-    grid = np.arange(size.min() - width, size.max() + width, 0.25 * width)
-    density = np.exp(-0.5 * ((grid[:, None] - size[None, :]) / width) ** 2).sum(axis=1)
-    inner = density[1:-1]
-    peaks = np.flatnonzero((inner >= density[:-2]) & (inner >= density[2:])) + 1
-    high = peaks[density[peaks] >= max(_LOCUS_HEIGHT * density.max(), min(2.0, density.max()))]
-    near = size[np.abs(size - grid[high[0]]) < 2 * width]
-    for _ in range(3):
-        near = size[np.abs(size - np.median(near)) < 1.5 * width]
-    return float(np.exp(np.median(near)))
+    point = np.column_stack(
+        [
+            np.log(moments.fwhm_pix[chosen]) / _LOCUS_SIZE,
+            moments.e1[chosen] / _LOCUS_SHAPE,
+            moments.e2[chosen] / _LOCUS_SHAPE,
+        ]
+    )[:_LOCUS_SOURCES]
+    distance2 = ((point[:, None, :] - point[None, :, :]) ** 2).sum(axis=2)
+    density = np.exp(-0.5 * distance2).sum(axis=1)
+    dense = density >= max(_LOCUS_HEIGHT * density.max(), min(2.5, density.max()))
+    centre, smallest = point[density.argmax()], point[dense][point[dense, 0].argmin()]
+    if (centre[0] - smallest[0]) * _LOCUS_SIZE > _LOCUS_APART:
+        centre = smallest
+    for _ in range(_LOCUS_STEPS):
+        weight = np.exp(-0.5 * ((point - centre) ** 2).sum(axis=1))
+        centre = (weight[:, None] * point).sum(axis=0) / weight.sum()
+    return Locus(
+        fwhm_pix=float(np.exp(centre[0] * _LOCUS_SIZE)),
+        e1=float(centre[1] * _LOCUS_SHAPE),
+        e2=float(centre[2] * _LOCUS_SHAPE),
+    )
 
 
 # --- steps --------------------------------------------------------------------------------
@@ -142,11 +173,11 @@ def _extract(
 
 
 def _typical_size(objects: NDArray[Any], config: CatalogueConfig) -> float:
-    """First guess of the stars' FWHM from isophotal moments of the brighter half."""
+    """First guess of the stars' FWHM from isophotal moments: of the smaller bright ones."""
     brighter = objects[: max(10, len(objects) // 2)]
     size = FWHM_PER_SIGMA * np.sqrt(brighter["a"] * brighter["b"])
     size = size[size > config.min_fwhm_pix]
-    return float(np.clip(star_locus(size) or 3.0, 1.5, 20.0))
+    return float(np.clip(np.percentile(size, 40), 1.5, 20.0)) if len(size) else 3.0
 
 
 def _measure(
@@ -203,21 +234,15 @@ def _clean_core(
 
 
 def _on_locus(
-    stars: NDArray[Any],
-    moments: Moments,
-    candidates: NDArray[np.bool_],
-    fwhm_pix: float,
-    config: CatalogueConfig,
+    moments: Moments, candidates: NDArray[np.bool_], locus: Locus, config: CatalogueConfig
 ) -> NDArray[np.bool_]:
     """Sources of the stars' size and of the stars' ellipticity, direction included."""
-    with np.errstate(divide="ignore"):
-        near = np.abs(np.log(stars["fwhm_pix"] / fwhm_pix)) < config.locus_width
+    with np.errstate(divide="ignore", invalid="ignore"):
+        near = np.abs(np.log(moments.fwhm_pix / locus.fwhm_pix)) < config.locus_width
+    distance = np.hypot(moments.e1 - locus.e1, moments.e2 - locus.e2)
     core = candidates & near
-    if not core.any():
-        return core
-    e1, e2 = np.median(moments.e1[core]), np.median(moments.e2[core])
-    distance = np.hypot(moments.e1 - e1, moments.e2 - e2)
-    spread = 3 * 1.4826 * float(np.median(distance[core]))
+    # A PSF that changes shape over the frame spreads its stars.
+    spread = 3 * 1.4826 * float(np.median(distance[core])) if core.any() else 0.0
     return np.asarray(near & (distance < max(config.ellipticity_width, min(spread, 0.3))))
 
 

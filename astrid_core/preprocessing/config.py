@@ -85,7 +85,10 @@ class CatalogueConfig(_Part):
     detect_sigma: float = Field(default=4.0, ge=1, le=100, description="Per-pixel threshold.")
     min_area_pix: int = Field(default=4, ge=1, le=1000)
     deblend_contrast: float = Field(default=0.002, ge=0, le=1)
-    star_snr: float = Field(default=20.0, ge=3, le=1000, description="S/N a star needs at least.")
+    star_snr: float = Field(default=20.0, ge=6, le=1000, description="S/N a star should have.")
+    few_stars: int = Field(
+        default=8, ge=1, le=1000, description="With fewer stars, half the S/N is enough."
+    )
     min_fwhm_pix: float = Field(
         default=1.15, ge=0.5, le=5, description="Sharper than this is a defect, not a star."
     )
