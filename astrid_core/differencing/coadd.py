@@ -196,7 +196,8 @@ def _mean(
     # Unusable everywhere: still the best guess of the light, flagged by the union of bits.
     present = (band.mask & np.uint16(PixelFlag.NODATA)) == 0
     weight[:, none] = (present * weights[:, None, None])[:, none]
-    summed = np.maximum(weight.sum(axis=0), 1e-30)
+    # 1e-30 squared is 0 in float32, and the variance of an empty pixel NaN.
+    summed = np.maximum(weight.sum(axis=0), 1e-15)
     data = (weight * band.data).sum(axis=0) / summed
     variance = (weight**2 * band.variance).sum(axis=0) / summed**2
     mask = np.zeros(none.shape, dtype=np.uint16)
