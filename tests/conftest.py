@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import create_engine, text
 
 from astrid_core.storage import ObjectStore
 from astrid_stack.objectstore import EmbeddedObjectStore
 from astrid_stack.postgres import EmbeddedPostgres
+from dbschema import migrate
 
 REAL_DATA_VARIABLE = "ASTRID_REAL_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -61,6 +63,27 @@ def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """SQLAlchemy address (psycopg 3) of a database that is new, empty and this test's own."""
     name = f"test_{secrets.token_hex(6)}"
     postgres_server.ensure_database(name)
+    yield postgres_server.url_of(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """Name of a database with the schema, to copy: quicker than migrating for each test."""
+    name = "test_template"
+    postgres_server.ensure_database(name)
+    migrate.upgrade(postgres_server.url_of(name))
+    return name
+
+
+@pytest.fixture
+def migrated_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """SQLAlchemy address of a database of this test's own, with AstrID's schema, no rows."""
+    name = f"test_{secrets.token_hex(6)}"
+    engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
+    engine.dispose()
     yield postgres_server.url_of(name)
     postgres_server.drop_database(name)
 

@@ -53,7 +53,7 @@ def upsert(connection: Connection, values: TableRows) -> Upserted:
     records = _records(table, given, values.rows)
     _check_parents(table, values)
     driver = _driver(connection)
-    staging = sql.Identifier(f"staging_{table.name}")
+    staging = _staging(table)
     target = sql.Identifier(table.name)
     with driver.cursor() as cursor:
         cursor.execute(
@@ -92,6 +92,11 @@ def _is_clock(column: Column[Any]) -> bool:
 def _is_stamp(column: Column[Any]) -> bool:
     """Whether the database itself sets the column."""
     return _is_clock(column) and column.server_default is not None
+
+
+def _is_measured_clock(column: Column[Any]) -> bool:
+    """Whether a stage measures the column, differently each time."""
+    return _is_clock(column) and column.server_default is None
 
 
 def _given_columns(table: Table, rows: Sequence[Mapping[str, object]]) -> list[Column[Any]]:
@@ -142,17 +147,13 @@ def _records(
             f"Some rows of {table.name} lack {error.args[0]}, others have it.", remedy=_REMEDY
         ) from error
     keys = [index for index, column in enumerate(given) if column.primary_key]
-
-    def key(record: tuple[object, ...]) -> tuple[str, ...]:
-        return tuple(str(record[index]) for index in keys)
-
-    records.sort(key=key)
-    for one, other in pairwise(records):
-        if key(one) == key(other):
+    keyed = sorted((tuple(str(record[i]) for i in keys), record) for record in records)
+    for (one, _), (other, _) in pairwise(keyed):
+        if one == other:
             raise ConfigurationError(
-                f"Two rows of {table.name} have the key {', '.join(key(one))}.", remedy=_REMEDY
+                f"Two rows of {table.name} have the key {', '.join(one)}.", remedy=_REMEDY
             )
-    return records
+    return [record for _, record in keyed]
 
 
 def _check_parents(table: Table, values: TableRows) -> None:
@@ -173,39 +174,40 @@ def _check_parents(table: Table, values: TableRows) -> None:
 
 
 def _merge(table: Table, given: set[str]) -> sql.Composed:
+    """INSERT … ON CONFLICT from the staging table; a row that would not change stays as it is."""
     machine = [column for column in table.columns if not _is_human(column)]
-    names = _names(machine)
     updates = [
-        _update(table, column)
+        (sql.Identifier(column.name), _new_value(table, column))
         for column in machine
         if not column.primary_key
         and column.name != "created_at"
-        and not (_is_clock(column) and not _is_stamp(column) and column.name not in given)
+        and not (_is_measured_clock(column) and column.name not in given)
     ]
-    action = (
-        sql.SQL("DO UPDATE SET {}").format(sql.SQL(", ").join(updates))
-        if updates
-        else sql.SQL("DO NOTHING")
-    )
     keys = list(table.primary_key.columns)
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ORDER BY {} ON CONFLICT ({}) {}").format(
-        sql.Identifier(table.name),
-        names,
-        names,
-        sql.Identifier(f"staging_{table.name}"),
-        _names(keys),
-        _names(keys),
-        action,
+    return sql.SQL(
+        "INSERT INTO {table} ({names}) SELECT {names} FROM {staging} ORDER BY {keys} "
+        "ON CONFLICT ({keys}) DO UPDATE SET {assignments} "
+        "WHERE ({old}) IS DISTINCT FROM ({new})"
+    ).format(
+        table=sql.Identifier(table.name),
+        names=_names(machine),
+        staging=_staging(table),
+        keys=_names(keys),
+        assignments=sql.SQL(", ").join(sql.SQL("{} = {}").format(*update) for update in updates),
+        old=sql.SQL(", ").join(
+            sql.SQL("{}.{}").format(sql.Identifier(table.name), name) for name, _ in updates
+        ),
+        new=sql.SQL(", ").join(value for _, value in updates),
     )
 
 
-def _update(table: Table, column: Column[Any]) -> sql.Composed:
+def _new_value(table: Table, column: Column[Any]) -> sql.Composed:
     name = sql.Identifier(column.name)
-    if _is_clock(column) and not _is_stamp(column):
-        return sql.SQL("{} = COALESCE(EXCLUDED.{}, {}.{})").format(
-            name, name, sql.Identifier(table.name), name
+    if _is_measured_clock(column):
+        return sql.SQL("COALESCE(EXCLUDED.{}, {}.{})").format(
+            name, sql.Identifier(table.name), name
         )
-    return sql.SQL("{} = EXCLUDED.{}").format(name, name)
+    return sql.SQL("EXCLUDED.{}").format(name)
 
 
 def _supersede(table: Table, parent_column: str) -> sql.Composed:
@@ -218,8 +220,12 @@ def _supersede(table: Table, parent_column: str) -> sql.Composed:
         sql.Identifier(parent_column),
         sql.Identifier(key.name),
         sql.Identifier(key.name),
-        sql.Identifier(f"staging_{table.name}"),
+        _staging(table),
     )
+
+
+def _staging(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"staging_{table.name}")
 
 
 def _names(columns: Sequence[Column[Any]]) -> sql.Composed:

@@ -23,19 +23,21 @@ from tests import rows
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | FINITE | TEXT,
+    # JSON has one kind of number: beyond 2^53 a float comes back as the integer it denotes.
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-1e15, 1e15) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
 TIME = st.datetimes(
     dt.datetime(1900, 1, 1),
     dt.datetime(2200, 1, 1),
-    timezones=st.timezones() | st.just(dt.UTC),
+    # Fixed offsets: Python finds a time that its zone has twice unequal to every other.
+    timezones=st.integers(-14, 14).map(lambda hours: dt.timezone(dt.timedelta(hours=hours))),
 )
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     text=TEXT,
@@ -70,9 +72,7 @@ def test_values_round_trip_through_the_database(
         upsert(connection, TableRows(Observation, [observation]))
     with engine.connect() as connection:
         found = dict(connection.execute(select(Observation.__table__)).mappings().one())
-        assert connection.scalar(select(Survey.config)) == pytest.approx(config) or (
-            connection.scalar(select(Survey.config)) == config
-        )
+        assert connection.scalar(select(Survey.config)) == config
     assert {name: found[name] for name in observation} == observation
 
 
