@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from astrid_core.errors import BadFitsError
 from astrid_core.frame import (
     FrameMeta,
     image_hdu,
@@ -159,6 +160,11 @@ def read_difference(path: Path) -> DifferenceImage:
         If the file is not one or a checksum does not hold.
     """
     with open_hdus(path) as hdus:
+        if "SCORR" not in hdus:
+            raise BadFitsError(
+                f"{path} holds no difference image",
+                remedy="Re-materialize the partition that wrote it.",
+            )
         header = hdus[0].header
         quality = {
             field.name: field.type(header[_QUALITY_CARDS[field.name]])  # type: ignore[operator]

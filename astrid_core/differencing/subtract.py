@@ -35,8 +35,9 @@ F64 = NDArray[np.float64]
 
 _LARGEST_SHIFT_PIX = 0.02
 """A residual shift above this is taken out by warping again."""
-_SOURCE_SIGMA = 1.0
-"""Local mean, in units of the pixel noise, above which a pixel is not blank sky."""
+_SOURCE_SIGMA = 4.5
+"""Local mean, in units of its own scatter, beyond which a pixel is not blank sky. A lower
+cut would take the noise's own low frequencies for sources and lose their power."""
 
 
 def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) -> DifferenceImage:
@@ -203,6 +204,6 @@ def blank_sky(frame: Frame) -> NDArray[np.bool_]:
     width = max(3, round(frame.psf.fwhm_pix))
     clean = np.where(usable, frame.data, np.float32(np.median(frame.data[usable])))
     local = uniform_filter(clean, width, mode="nearest")
-    sigma = robust_sigma(clean[usable])
-    is_source = np.abs(local - np.median(local[usable])) > _SOURCE_SIGMA * sigma
+    limit = _SOURCE_SIGMA * robust_sigma(local[usable])
+    is_source = np.abs(local - np.median(local[usable])) > limit
     return np.asarray(usable & ~binary_dilation(is_source, iterations=width))
