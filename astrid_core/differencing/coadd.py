@@ -149,7 +149,8 @@ def _read(members: Sequence[Member], low: int, high: int) -> _Band:
     finite = np.isfinite(data) & np.isfinite(variance) & (variance > 0)
     mask[~finite] |= np.uint16(PixelFlag.NODATA)
     data[~finite], variance[~finite] = 0.0, 0.0
-    valid = (mask & np.uint16(UNUSABLE)) == 0
+    # Where a member's kernel ran off its data, others know better.
+    valid = (mask & np.uint16(UNUSABLE | PixelFlag.EDGE)) == 0
     return _Band(data, variance, mask, valid)
 
 
@@ -173,10 +174,10 @@ def _outliers(band: _Band, members: Sequence[Member], fwhm_pix: float, clip_sigm
         photons = np.maximum(typical, 0.0) / member.gain if member.gain > 0 else 0.0
         # A peak goes as FWHM^-2, so seeing changes it by twice the change of the FWHM.
         seeing = _PSF_TOLERANCE + 2 * abs(member.fwhm_pix / median_fwhm - 1)
+        excess = np.where(band.valid[index], band.data[index] - typical, 0.0)
+        excess = np.sign(excess) * np.maximum(np.abs(excess) - seeing * peak, 0.0)
         sigma = np.sqrt(band.variance[index] + median_variance + photons)
-        sigma += seeing * peak / clip_sigma
-        score = np.where(band.valid[index], (band.data[index] - typical), 0.0)
-        score = score / np.maximum(sigma, 1e-30)
+        score = excess / np.maximum(sigma, 1e-30)
         spot = uniform_filter(score, size) * size  # Σ/√N over the PSF's core
         found = (np.abs(score) > clip_sigma) | (np.abs(spot) > clip_sigma + 1)
         near = binary_dilation(found, iterations=size)

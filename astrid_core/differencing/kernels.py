@@ -15,7 +15,7 @@ _BETA = 6.0
 leaves .008 and .0005 for a tenth more time."""
 _PHASES = 2048
 """Tabulated kernel phases per pixel: positions are good to 1/4096 px."""
-_PHASE_TOLERANCE = 3e-4
+_PHASE_TOLERANCE = 5e-4
 """Largest error of an interpolated weight; well below the kernel's own ripple."""
 MAX_NODES = 8
 """With more phase nodes than this a tile is no shift any more."""
@@ -58,13 +58,13 @@ def tap_weights(offset: F64, n_taps: int, stretch: float, lobes: int = LOBES) ->
 def phase_nodes(spread: float) -> int:
     """Chebyshev nodes that interpolate weights over ±``spread`` px to the tolerance.
 
-    The kernel is band-limited to π per pixel, so the error of n nodes is at most
-    2 (spread/2)^n π^n / n!; more than ``MAX_NODES`` means that it is no shift.
+    The n-th derivative of a sinc is at most π^n/(n+1), so n nodes err by at most
+    2 (spread/2)^n π^n / (n! (n+1)); more than ``MAX_NODES`` means that it is no shift.
     """
-    error = 2.0
+    bound = 2.0
     for n in range(1, MAX_NODES + 1):
-        error *= spread / 2 * np.pi / n
-        if error <= _PHASE_TOLERANCE:
+        bound *= spread / 2 * np.pi / n
+        if bound / (n + 1) <= _PHASE_TOLERANCE:
             return n
     return MAX_NODES + 1
 

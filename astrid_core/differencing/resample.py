@@ -348,20 +348,22 @@ def _copy_windows(
 ) -> None:
     """Source windows of each tile; indices beyond the edge repeat it.
 
-    Neighbours a whole tile apart are copied as one strided block.
+    Neighbours a whole tile apart, away from the edge, are copied as one strided block.
     """
     ny, nx = source.shape
     span = out.shape[1]
-    breaks = np.flatnonzero((np.diff(first_row) != 0) | (np.diff(first_column) != TILE)) + 1
-    starts = [0, *breaks.tolist()]
+    inside = (first_row >= 0) & (first_row <= ny - span)
+    inside &= (first_column >= 0) & (first_column <= nx - span)
+    joined = (np.diff(first_row) == 0) & (np.diff(first_column) == TILE)
+    joined &= inside[1:] & inside[:-1]
+    starts = [0, *(np.flatnonzero(~joined) + 1).tolist()]
     for start, stop in zip(starts, [*starts[1:], len(out)], strict=True):
         y, x = int(first_row[start]), int(first_column[start])
-        width = (stop - start - 1) * TILE + span
-        if 0 <= y <= ny - span and 0 <= x <= nx - width:
-            block = source[y : y + span, x : x + width]
+        if inside[start]:
+            block = source[y : y + span, x : x + (stop - start - 1) * TILE + span]
         else:
             rows = np.clip(np.arange(y, y + span), 0, ny - 1)
-            columns = np.clip(np.arange(x, x + width), 0, nx - 1)
+            columns = np.clip(np.arange(x, x + span), 0, nx - 1)
             block = source[np.ix_(rows, columns)]
         row, column = block.strides
         shape = (stop - start, span, span)

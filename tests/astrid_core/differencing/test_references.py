@@ -97,6 +97,11 @@ def reference(five):
     return build_reference(five, CONFIG)
 
 
+@pytest.fixture(scope="module")
+def of_three(five):
+    return build_reference(five[:3], CONFIG)
+
+
 def test_coadd_is_deeper_by_its_members(five, reference):
     gain = point_source_depth(five[0]) / reference.depth_flux
     assert 1.6 < gain < np.sqrt(5)
@@ -140,15 +145,14 @@ def test_coadd_keeps_the_flux_and_knows_its_gain(reference):
     assert 2.9 < reference.frame.psf.fwhm_pix < 3.8
 
 
-@pytest.mark.parametrize("n", [3, 5])
-def test_what_one_member_saw_does_not_survive(five, n):
-    frames = list(five[:n])
+def test_what_one_member_saw_does_not_survive(five, of_three):
+    frames = list(five[:3])
     spoilt = frames[1].data.copy()
     spoilt += paint((256, 256), [123.4], [95.0], [6000.0], 3.2).astype(np.float32)  # transient
     spoilt[50, 60:64] += 5000.0  # cosmic ray
     spoilt[200, :] += 300.0  # trail
     frames[1] = replace(frames[1], data=spoilt)
-    clean, dirty = build_reference(five[:n], CONFIG), build_reference(frames, CONFIG)
+    clean, dirty = of_three, build_reference(frames, CONFIG)
     noise = np.sqrt(clean.frame.variance)
     left = (dirty.frame.data - clean.frame.data) / noise
     assert np.abs(left).max() < 4
@@ -157,11 +161,13 @@ def test_what_one_member_saw_does_not_survive(five, n):
     assert left[box].sum() / 9 < 3
 
 
-def test_clipping_leaves_the_stars_alone(five):
-    clipped = build_reference(five, CONFIG).frame
-    unclipped = build_reference(five, CONFIG.model_copy(update={"clip_sigma": 1e6})).frame
-    bright = clipped.stars["flux"] > 5e3
-    stars = clipped.stars[bright]
+def test_clipping_leaves_the_stars_alone(five, of_three):
+    clipped = of_three.frame
+    unclipped = build_reference(five[:3], CONFIG.model_copy(update={"clip_sigma": 1e6})).frame
+    bright = clipped.stars[clipped.stars["flux"] > 5e3]
+    x, y = bright["x_pix"], bright["y_pix"]
+    stars = bright[(x > 12) & (x < 243) & (y > 12) & (y < 243)]
+    assert len(stars) > 10
     for star in stars:
         rows = slice(max(0, round(star["y_pix"]) - 3), round(star["y_pix"]) + 4)
         columns = slice(max(0, round(star["x_pix"]) - 3), round(star["x_pix"]) + 4)
@@ -188,9 +194,9 @@ def test_frames_are_loaded_one_at_a_time_and_let_go(five):
 
         return load
 
-    built = build_reference([loader(i) for i in range(3)], CONFIG)
-    assert alive == [0, 1, 2]
-    assert len(built.members) == 3
+    built = build_reference([loader(i) for i in range(2)], CONFIG)
+    assert alive == [0, 1]
+    assert len(built.members) == 2
 
 
 def test_a_frame_of_another_sky_is_left_out_with_a_reason(five):
@@ -208,7 +214,7 @@ def test_a_frame_that_hardly_overlaps_is_left_out(five):
 
 
 def test_masked_only_where_too_few_contribute(five):
-    frames = list(five)
+    frames = list(five[:3])
     for index, frame in enumerate(frames):
         mask = frame.mask.copy()
         mask[:, 100 + index] = PixelFlag.BAD  # another column in each
@@ -216,15 +222,15 @@ def test_masked_only_where_too_few_contribute(five):
         frames[index] = replace(frame, mask=mask)
     dithered = build_reference(frames, CONFIG).frame
     assert not dithered.mask[40:200, 96:110].any()
-    unmoved = [replace(frames[0], data=five[0].data)] * 3
+    unmoved = [frames[0]] * 2
     assert build_reference(unmoved, CONFIG).frame.mask[30, 30] & PixelFlag.SATURATED
 
 
-def test_bands_of_rows_give_the_same_coadd(five, reference, monkeypatch):
+def test_bands_of_rows_give_the_same_coadd(five, of_three, monkeypatch):
     monkeypatch.setattr(coadding, "_BAND_PIXELS", 1)
-    again = build_reference(five, CONFIG)
-    np.testing.assert_allclose(again.frame.data, reference.frame.data, atol=1e-4)
-    np.testing.assert_array_equal(again.frame.mask, reference.frame.mask)
+    again = build_reference(five[:3], CONFIG)
+    np.testing.assert_allclose(again.frame.data, of_three.frame.data, atol=1e-4)
+    np.testing.assert_array_equal(again.frame.mask, of_three.frame.mask)
 
 
 def test_single_is_the_best_frame_itself(five):
@@ -243,8 +249,8 @@ def test_crowded_real_field_is_combined(real_data):
     folder = real_data / "kb13475-saao1m"
     frames = [
         real_frame(folder / f"AKB13475I{n}.fits", gain=1.9, saturation=60000, with_wcs=False)
-        for n in ("0001", "0054", "0180")
+        for n in ("0001", "0180")
     ]
     built = build_reference(frames, CONFIG)
-    assert [member.rejected_because for member in built.members] == [None] * 3
+    assert [member.rejected_because for member in built.members] == [None] * 2
     assert built.depth_flux < point_source_depth(frames[0])
