@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from astrid_core.detection.card import Calibration
 from astrid_core.detection.components import find_components
 from astrid_core.detection.config import DetectionConfig
+from astrid_core.detection.discs import disc_radius, match_radius
 from astrid_core.detection.evaluation import (
     best_threshold,
     calibration_error,
@@ -18,10 +19,9 @@ from astrid_core.detection.evaluation import (
     ranking_figures,
     threshold_figures,
 )
-from astrid_core.detection.judging import calibrate, disc_radius, judge_positions
-from astrid_core.detection.loss import IGNORED, REAL
-from astrid_core.detection.shards import MIN_REAL_SNR, Shard, match_radius
-from astrid_core.detection.tiling import PlanesOf
+from astrid_core.detection.judging import calibrate, judge_positions
+from astrid_core.detection.planes import PlanesOf
+from astrid_core.detection.shards import IGNORED, MIN_REAL_SNR, REAL, Shard
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrid_core.detection.scoring import planes_reader
+from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.shards import (
     TRUTH_DTYPE,
     Shard,

@@ -8,8 +8,10 @@ from scipy import ndimage
 from scipy.special import expit, logit
 
 from astrid_core.detection.config import DetectionConfig
-from astrid_core.detection.judging import disc_radius, judge_positions
-from astrid_core.detection.tiling import PlanesOf, slide
+from astrid_core.detection.discs import disc_radius
+from astrid_core.detection.judging import judge_positions
+from astrid_core.detection.planes import PlanesOf
+from astrid_core.detection.tiling import slide
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from astrid_core.detection.card import Architecture
-from astrid_core.detection.loss import IGNORED, realbogus_loss
-from astrid_core.detection.shards import MIN_REAL_SNR, Shard
+from astrid_core.detection.loss import realbogus_loss
+from astrid_core.detection.shards import IGNORED, MIN_REAL_SNR, Shard
 from astrid_core.detection.unet import build_network
 
 Rng = np.random.Generator

@@ -5,14 +5,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from astrid_core.detection.card import Calibration
-from astrid_core.detection.tiling import PlanesOf, cut_windows, window_origins
+from astrid_core.detection.planes import PlanesOf
+from astrid_core.detection.tiling import cut_windows, window_origins
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-
-MIN_DISC_PIX = 2.0
-"""Smallest radius of a source's disc: below it a disc is not round on the pixel grid."""
 
 _CONFIDENCE_DECIMALS = 6
 """Confidences are rounded so that a row does not depend on the last bits of a sum."""
@@ -62,8 +60,3 @@ def calibrate(scores: F64, calibration: Calibration) -> F64:
     """Confidences from mean log-odds; increasing, because the slope is positive."""
     confidence = expit(calibration.slope * scores + calibration.intercept)
     return np.asarray(np.round(confidence, _CONFIDENCE_DECIMALS))
-
-
-def disc_radius(fwhm_pix: float) -> float:
-    """Radius in pixels of a source's disc, for labels and scores alike."""
-    return max(MIN_DISC_PIX, fwhm_pix)

@@ -7,9 +7,7 @@ probabilities to 0 and 1 and spoil the calibration a reviewer's queue is sorted 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-REAL = 1
-IGNORED = 255
-"""Label of a pixel whose truth is unknown: neither real nor bogus is learned from it."""
+from astrid_core.detection.shards import IGNORED, REAL
 
 
 def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,18 @@
-"""The network's input planes: one function for training and inference alike."""
+"""The network's input planes: one function for training and inference alike. No torch here."""
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.flags import UNUSABLE
+from astrid_core.frame import Frame
 
 F32 = NDArray[np.float32]
+
+PlanesOf = Callable[[slice, slice], F32]
+"""Input planes (4, ny, nx) of a rectangle (rows, columns) of the frame."""
 
 
 def preprocess(
@@ -50,3 +57,20 @@ def preprocess(
     planes[2][valid] = np.arcsinh(difference[valid] / np.sqrt(difference_variance[valid]))
     planes[3] = valid
     return planes
+
+
+def planes_reader(science: Frame, difference: DifferenceImage) -> PlanesOf:
+    """Reader of input planes of any rectangle of a pair."""
+
+    def planes_of(rows: slice, columns: slice) -> F32:
+        at = (rows, columns)
+        return preprocess(
+            science.data[at],
+            science.variance[at],
+            difference.reference[at],
+            difference.difference[at],
+            difference.variance[at],
+            science.mask[at] | difference.mask[at],
+        )
+
+    return planes_of

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from astrid_core.detection.components import find_components
 from astrid_core.detection.config import DetectionConfig
-from astrid_core.detection.judging import calibrate, disc_radius, judge_positions
-from astrid_core.detection.planes import preprocess
-from astrid_core.detection.tiling import PlanesOf
+from astrid_core.detection.discs import disc_radius
+from astrid_core.detection.judging import calibrate, judge_positions
+from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.unet import RealBogusModel
 from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.frame import Frame
 
-F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 
@@ -107,23 +106,6 @@ def detect(
         *(_scored(difference, values, index) for index, values in enumerate(judged)),
         *(_scored(difference, values, None) for values in proposed),
     )
-
-
-def planes_reader(science: Frame, difference: DifferenceImage) -> PlanesOf:
-    """Reader of input planes of any rectangle of a pair."""
-
-    def planes_of(rows: slice, columns: slice) -> F32:
-        at = (rows, columns)
-        return preprocess(
-            science.data[at],
-            science.variance[at],
-            difference.reference[at],
-            difference.difference[at],
-            difference.variance[at],
-            science.mask[at] | difference.mask[at],
-        )
-
-    return planes_of
 
 
 def positions(candidates: Sequence[Positioned | tuple[float, float]]) -> tuple[F64, F64]:

@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from astrid_core.detection.judging import disc_radius
-from astrid_core.detection.loss import IGNORED, REAL
+from astrid_core.detection.discs import disc_radius, discs, match_radius
 from astrid_core.errors import AstridError
 
 Split = Literal["train", "validation", "test"]
+
+REAL = 1
+IGNORED = 255
+"""Label of a pixel whose truth is unknown: neither real nor bogus is learned from it."""
 
 MIN_REAL_SNR = 3.0
 """A change of lower true S/N is neither taught nor asked for."""
@@ -109,11 +112,6 @@ def match_candidates(
     return candidates
 
 
-def match_radius(fwhm_pix: float) -> float:
-    """Distance in pixels within which a position is that of a real change."""
-    return max(1.5, 0.5 * fwhm_pix)
-
-
 def label_pixels(
     scorr: NDArray[np.float32],
     candidates: NDArray[Any],
@@ -138,19 +136,6 @@ def label_pixels(
     labels[unclear] = IGNORED
     labels[real] = REAL
     return labels, (bogus & ~unclear) | real
-
-
-def discs(shape: tuple[int, int], positions: NDArray[Any], radius_pix: float) -> NDArray[np.bool_]:
-    """Pixels (ny, nx) within a radius of any position."""
-    inside = np.zeros(shape, dtype=bool)
-    reach = int(np.ceil(radius_pix)) + 1
-    for position in positions:
-        x, y = position["x_pix"], position["y_pix"]
-        y0, x0 = max(0, round(y) - reach), max(0, round(x) - reach)
-        patch = inside[y0 : max(0, round(y) + reach + 1), x0 : max(0, round(x) + reach + 1)]
-        yy, xx = np.indices(patch.shape)
-        patch |= (xx + x0 - x) ** 2 + (yy + y0 - y) ** 2 <= radius_pix**2
-    return inside
 
 
 def write_shard(shard: Shard, path: Path) -> None:

@@ -1,19 +1,17 @@
 """Windows of a frame: cut around positions, or slid over all of it in bounded memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 
+from astrid_core.detection.planes import PlanesOf
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-
-PlanesOf = Callable[[slice, slice], F32]
-"""Input planes (4, ny, nx) of a rectangle (rows, columns) of the frame."""
 
 
 def cut_windows(

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from astrid_core.detection.loss import IGNORED, masked_mean, realbogus_loss
+from astrid_core.detection.loss import masked_mean, realbogus_loss
+from astrid_core.detection.shards import IGNORED
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

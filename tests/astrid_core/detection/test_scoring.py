@@ -15,7 +15,8 @@ from scipy.special import expit
 from astrid_core.detection.card import Architecture, Calibration, ModelCard
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.judging import calibrate, disc_means, judge_positions
-from astrid_core.detection.scoring import detect, planes_reader
+from astrid_core.detection.planes import planes_reader
+from astrid_core.detection.scoring import detect
 from astrid_core.detection.tiling import bands, cut_windows, slide
 from astrid_core.detection.unet import RealBogusModel
 from astrid_core.differencing.difference import DifferenceImage, DifferenceQuality
