@@ -99,7 +99,7 @@ class CatalogueConfig(_Part):
         default=0.12, gt=0.01, le=1, description="Allowed distance from the locus' ellipticity."
     )
     contamination: float = Field(
-        default=0.03,
+        default=0.1,
         gt=0,
         le=1,
         description="Neighbours' light at a star's centre, of its own peak, that it may have.",
@@ -122,8 +122,8 @@ class PsfConfig(_Part):
     fallback_min_stars: int = Field(
         default=2, ge=1, le=100, description="Fewer than this is TooFewStarsError."
     )
-    order_1_min_stars: int = Field(default=20, ge=6, le=1000)
-    order_2_min_stars: int = Field(default=60, ge=12, le=1000)
+    order_1_min_stars: int = Field(default=15, ge=6, le=1000)
+    order_2_min_stars: int = Field(default=40, ge=12, le=1000)
     max_order: int = Field(default=2, ge=0, le=2)
     half_width_fwhm: float = Field(
         default=3.5, ge=1.5, le=10, description="Stamp half-width in FWHM."

@@ -12,7 +12,7 @@ from astrid_core.psf import exponents
 
 F64 = NDArray[np.float64]
 
-_SYSTEMATIC = 0.02
+_SYSTEMATIC = 0.01
 """Error floor relative to the PSF's own pixel: keeps the brightest stars from ruling."""
 _CLIP = 3.0
 _JACOBI_PASSES = 4
