@@ -5,6 +5,8 @@ the other image suggests before subtraction, and the mask of the result is grown
 the filling, or the wings of a saturated star, still matter.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter, label
@@ -29,6 +31,25 @@ def unusable_pixels(frame: Frame) -> Mask:
     flagged = (frame.mask & np.uint16(UNUSABLE)) != 0
     finite = np.isfinite(frame.data) & np.isfinite(frame.variance)
     return np.asarray(flagged | ~finite | ~(frame.variance > 0))
+
+
+def flagged(frame: Frame) -> Frame:
+    """The frame with pixels that are not finite, or lack a variance, flagged NODATA.
+
+    They become 0 with the frame's typical variance. A frame without such pixels is
+    returned as it is.
+    """
+    broken = ~(np.isfinite(frame.data) & np.isfinite(frame.variance) & (frame.variance > 0))
+    if not broken.any():
+        return frame
+    whole = frame.variance[~broken]
+    typical = np.float32(np.median(whole)) if whole.size else np.float32(1)
+    return replace(
+        frame,
+        data=np.where(broken, np.float32(0), frame.data),
+        variance=np.where(broken, typical, frame.variance),
+        mask=np.where(broken, frame.mask | np.uint16(PixelFlag.NODATA), frame.mask),
+    )
 
 
 def fill_unusable(

@@ -18,7 +18,7 @@ from astrid_core.differencing.assemble import (
 )
 from astrid_core.differencing.config import DIFFERENCE_VERSION, DifferenceConfig
 from astrid_core.differencing.difference import DifferenceImage
-from astrid_core.differencing.masking import unusable_pixels
+from astrid_core.differencing.masking import flagged, unusable_pixels
 from astrid_core.differencing.noise import autocorrelation_of_blank_sky
 from astrid_core.differencing.photometric import PhotometricMatch, match_photometry
 from astrid_core.differencing.registration import Registration, register
@@ -57,6 +57,7 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
     RegistrationError
         If no alignment is supported beyond chance, or the two share no usable area.
     """
+    science, reference = flagged(science), flagged(reference)
     registration = register(science, reference, config.registration)
     warped = warp_frame(reference, registration, science.shape)
     psf = _warped_psf(reference, warped, config)

@@ -282,4 +282,5 @@ def _sharpness(
     at = np.arange(n), np.argmax(signed, axis=1)
     excess = signed[at] - expected[at]
     ratio = signed[at] / np.maximum(expected.max(axis=1), 1e-30)
-    return ratio, excess / np.sqrt(variance[box].reshape(n, 9)[at])
+    # Beyond the frame's border stamps have no variance, and no excess either.
+    return ratio, excess / np.sqrt(np.maximum(variance[box].reshape(n, 9)[at], 1e-30))
