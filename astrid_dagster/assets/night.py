@@ -30,6 +30,11 @@ from dbschema.models import Base
 
 _PROGRESS_EVERY = 10
 _TABLE_ROWS_MOST = 50
+_PRELOAD = tuple(
+    f"astrid_core.stages.{stage}"
+    for stage in ("preprocess", "reference", "difference", "candidates")
+)
+"""Imported once by the server that all pools of a run fork their workers from."""
 
 
 Rows = list[dict[str, Any]]
@@ -118,7 +123,7 @@ def compute(
     """Run a stage's tasks in the worker pool, in order."""
     # The core's own function travels to the workers: one of this package would bring Dagster.
     work = partial(stage, bench=bench)
-    for task, result in map_frames(work, tasks, get_settings().workers, (stage.__module__,)):
+    for task, result in map_frames(work, tasks, get_settings().workers, _PRELOAD):
         if isinstance(result, WorkerDiedError):
             yield Outcome(failure_row(task.row, result))
         else:
