@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
+from scipy.fft import fftshift, irfft2, rfft2
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
@@ -72,7 +72,8 @@ def _sidelobe(findings: Findings, alive: Mask) -> Mask:
     """
     peaks = findings.peaks
     stamp = findings.difference.psf.centre().astype(np.float64)
-    response = fftconvolve(stamp, stamp[::-1, ::-1])
+    size = [2 * n - 1 for n in stamp.shape]
+    response = fftshift(irfft2(np.abs(rfft2(stamp, size)) ** 2, size))
     response /= response.max()
     half = response.shape[0] // 2
     position = np.column_stack([peaks["x_peak"], peaks["y_peak"]]).astype(np.float64)
