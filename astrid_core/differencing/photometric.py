@@ -142,17 +142,19 @@ class PhotometricMatch:
         ``data·ratio + background``, ``variance·ratio²``; ``meta.source_gain`` becomes the
         electrons per scaled unit, ``meta.unit`` stays.
         """
-        ratio = self._ratio_image()
+        ratio = self.ratio_image()
         gain = warped.meta.source_gain / self.flux_ratio
+        data = warped.data * ratio
+        data += self.background
         return replace(
             warped,
-            data=(warped.data * ratio + self.background).astype(np.float32),
-            variance=(warped.variance * (ratio * ratio)).astype(np.float32),
+            data=data,
+            variance=warped.variance * (ratio * ratio),
             meta=replace(warped.meta, source_gain=gain, saturation=None),
         )
 
-    def _ratio_image(self) -> F32:
-        """(ny, nx) ratios, or (1, 1) where it is constant."""
+    def ratio_image(self) -> F32:
+        """(ny, nx) float32 ratios, or (1, 1) where they are constant."""
         if self.ratio.order == 0:
             return np.full((1, 1), self.ratio.terms[0], dtype=np.float32)
         ny, nx = self.background.shape
@@ -221,31 +223,40 @@ def match_photometry(
         star_ratio=stars.ratio,
         star_ratio_err=stars.ratio_err,
     )
-    return replace(match, background=residual_background(science, match.apply(warped), config))
+    background = residual_background(science, warped, match.ratio_image(), config)
+    return replace(match, background=background)
 
 
-def residual_background(science: Frame, scaled: Frame, config: PhotometryConfig) -> F32:
-    """Smooth difference of two aligned, equally scaled frames, away from sources.
+def residual_background(science: Frame, warped: Frame, ratio: F32, config: PhotometryConfig) -> F32:
+    """Smooth difference of two aligned frames, the second times ``ratio``, off sources.
 
     Sources are left out of the mesh while enough sky remains; in crowded fields, where it
     does not, all pixels count and the mesh's clipping has to do.
     """
-    unusable = ((science.mask | scaled.mask) & np.uint16(UNUSABLE)) != 0
-    difference = np.where(unusable, 0.0, science.data - scaled.data).astype(np.float32)
-    noise = np.sqrt(np.maximum(scaled.variance, 0))
-    is_source = scaled.data > _SOURCE_SIGMA * noise
-    is_source |= science.data > _SOURCE_SIGMA * np.sqrt(np.maximum(science.variance, 0))
-    sky = ~(unusable | is_source)
-    excluded = ~sky if sky.mean() > _MIN_SKY_SHARE else unusable
+    unusable = ((science.mask | warped.mask) & np.uint16(UNUSABLE)) != 0
+    excluded = unusable | _is_source(science) | _is_source(warped)
+    if 1 - excluded.mean() < _MIN_SKY_SHARE:
+        excluded = unusable
     if excluded.all():
         return np.zeros(science.shape, dtype=np.float32)
-    mesh = config.background_mesh_pix
+    difference = warped.data * ratio
+    np.subtract(science.data, difference, out=difference)
+    difference[unusable] = 0.0
     # sep works with tiny units badly: bring the difference to units of its noise.
-    unit = float(np.median(np.abs(difference[~excluded]))) or 1.0
-    background = sep.Background(
-        np.ascontiguousarray(difference / np.float32(unit)), mask=excluded, bw=mesh, bh=mesh
-    )
-    return np.asarray(background.back(dtype=np.float32) * np.float32(unit))
+    unit = np.float32(np.median(np.abs(difference[~excluded])) or 1.0)
+    difference /= unit
+    mesh = config.background_mesh_pix
+    background = sep.Background(difference, mask=excluded, bw=mesh, bh=mesh)
+    smooth: F32 = background.back(dtype=np.float32)
+    smooth *= unit
+    return smooth
+
+
+def _is_source(frame: Frame) -> NDArray[np.bool_]:
+    """Pixels well above the noise."""
+    threshold = np.sqrt(np.maximum(frame.variance, 0))
+    threshold *= np.float32(_SOURCE_SIGMA)
+    return np.asarray(frame.data > threshold)
 
 
 # --- smooth fields ------------------------------------------------------------------------

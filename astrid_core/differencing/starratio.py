@@ -13,6 +13,8 @@ from astrid_core.psf import Psf
 
 F64 = NDArray[np.float64]
 
+_BATCH = 32
+"""Stars fitted together: their stamps, not the frame, would set the memory."""
 _FIT_FWHM = 1.3
 """Radius of the pixels fitted, in FWHM of the broader PSF."""
 
@@ -58,12 +60,29 @@ def measure_stars(
     """
     fwhm = max(science.psf.fwhm_pix, warped.psf.fwhm_pix)
     radius = max(2, int(np.ceil(_FIT_FWHM * fwhm)))
-    half = radius + 1 + max(p.terms.shape[-1] // 2 for p in (science.psf, warped.psf))
-    keep = _measurable(science, warped, x, y, half, radius)
-    x, y = x[keep][: config.max_stars], y[keep][: config.max_stars]
-    if len(x) == 0:
-        return StarRatios(*(np.zeros(0) for _ in range(7)))
     unusable = ((science.mask | warped.mask) & np.uint16(UNUSABLE)) != 0
+    keep = _measurable(unusable, x, y, radius + 1)
+    x, y = x[keep][: config.max_stars], y[keep][: config.max_stars]
+    batches = [
+        _fit_batch(science, warped, unusable, x[i : i + _BATCH], y[i : i + _BATCH], radius)
+        for i in range(0, len(x), _BATCH)
+    ]
+    columns = StarRatios.__dataclass_fields__
+    return StarRatios(
+        *(np.concatenate([np.zeros(0), *(getattr(b, name) for b in batches)]) for name in columns)
+    )
+
+
+def _fit_batch(
+    science: Frame,
+    warped: Frame,
+    unusable: NDArray[np.bool_],
+    x: F64,
+    y: F64,
+    radius: int,
+) -> StarRatios:
+    """Fit A = f·B + g·∇B + b to the pixels of each of some stars."""
+    half = radius + 1 + max(p.terms.shape[-1] // 2 for p in (science.psf, warped.psf))
     n = _cut(science, unusable, x, y, half)
     r = _cut(warped, unusable, x, y, half)
     a = _convolve(n.pixels, r.psf, radius + 1)
@@ -95,29 +114,30 @@ def measure_stars(
     )
 
 
-def _measurable(
-    science: Frame, warped: Frame, x: F64, y: F64, half: int, radius: int
-) -> NDArray[np.bool_]:
-    """Stars whose stamps lie on the frame and whose fitted pixels are usable in both."""
-    ny, nx = science.shape
+def _measurable(unusable: NDArray[np.bool_], x: F64, y: F64, reach: int) -> NDArray[np.bool_]:
+    """Stars whose fitted pixels lie on the frame and are usable in both."""
+    ny, nx = unusable.shape
     ix, iy = np.rint(x).astype(int), np.rint(y).astype(int)
-    keep = (ix >= half) & (iy >= half) & (ix < nx - half) & (iy < ny - half)
-    union = science.mask | warped.mask
-    reach = radius + 1
+    keep = (ix >= reach) & (iy >= reach) & (ix < nx - reach) & (iy < ny - reach)
     for index in np.flatnonzero(keep):
         rows = slice(iy[index] - reach, iy[index] + reach + 1)
         columns = slice(ix[index] - reach, ix[index] + reach + 1)
-        keep[index] = not (union[rows, columns] & np.uint16(UNUSABLE)).any()
+        keep[index] = not unusable[rows, columns].any()
     return keep
 
 
 def _cut(frame: Frame, unusable: NDArray[np.bool_], x: F64, y: F64, half: int) -> _Stamps:
-    """Stamps of half-width ``half``; unusable pixels are 0 and certain in both frames."""
-    ix, iy = np.rint(x).astype(int), np.rint(y).astype(int)
+    """Stamps of half-width ``half``.
+
+    Pixels unusable in either frame, or beyond its border, are 0 and certain in both.
+    """
+    ny, nx = frame.shape
     offsets = np.arange(-half, half + 1)
-    rows = (iy[:, None] + offsets)[:, :, None]
-    columns = (ix[:, None] + offsets)[:, None, :]
-    usable = ~unusable[rows, columns]
+    rows = (np.rint(y).astype(int)[:, None] + offsets)[:, :, None]
+    columns = (np.rint(x).astype(int)[:, None] + offsets)[:, None, :]
+    inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
+    rows, columns = np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)
+    usable = inside & ~unusable[rows, columns]
     pixels = np.where(usable, frame.data[rows, columns], 0.0).astype(np.float64)
     gain = frame.meta.source_gain
     photons = np.maximum(pixels, 0.0) / gain if gain > 0 else 0.0
