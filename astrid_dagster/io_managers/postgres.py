@@ -6,6 +6,7 @@ from uuid import UUID
 
 import dagster as dg
 from sqlalchemy import Column, Connection, Table, UniqueConstraint
+from sqlalchemy.dialects import postgresql
 
 from astrid_core.curation.inherit import inherit_verdicts
 from astrid_dagster.io_managers.partitions import partitions_of
@@ -15,6 +16,7 @@ from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.resources import DatabaseResource
 from dbschema.models import Base, Detection
 
+_POSTGRES = postgresql.dialect()
 _MAIN_TABLE = {"reference_runs": "reference_frames"}
 """Assets whose main table has another name than they."""
 
@@ -113,7 +115,7 @@ def column_schema(model: type[Base]) -> dg.TableSchema:
 def _table_column(column: Column[Any], unique: set[str]) -> dg.TableColumn:
     return dg.TableColumn(
         column.name,
-        str(column.type).lower(),
+        column.type.compile(_POSTGRES).lower(),
         description=column.comment,
         constraints=dg.TableColumnConstraints(
             nullable=bool(column.nullable), unique=column.primary_key or column.name in unique
