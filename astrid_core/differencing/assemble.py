@@ -136,8 +136,7 @@ def judge(
             min(psf.fwhm_pix for psf in psfs) < limits.min_fwhm_pix,
             f"undersampled: a PSF's FWHM is below {limits.min_fwhm_pix} px",
         ),
-        (psfs[0].is_fallback, "PSF of the science frame is a fallback: too few stars"),
-        (psfs[1].is_fallback, "PSF of the warped reference is a fallback: too few stars"),
+        (psfs[1].n_stars == 0, "PSF of the warped reference could not be measured on it"),
     )
     return tuple(reason for missed, reason in checks if missed)
 

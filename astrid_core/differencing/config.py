@@ -80,5 +80,7 @@ class DifferenceConfig(_Part):
     growth: MaskGrowth = MaskGrowth()
     limits: DifferenceLimits = DifferenceLimits()
     registration: RegistrationConfig = RegistrationConfig()
-    photometry: PhotometryConfig = PhotometryConfig()
-    psf: PsfConfig = Field(default=PsfConfig(), description="PSF of the warped reference.")
+    photometry: PhotometryConfig = PhotometryConfig(max_stars=150)
+    psf: PsfConfig = Field(
+        default=PsfConfig(max_stars=80), description="PSF of the warped reference."
+    )

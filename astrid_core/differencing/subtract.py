@@ -104,8 +104,8 @@ def _as_frame(reference: Frame, warped: WarpedReference, psf: Psf, science: Fram
 def _warped_psf(reference: Frame, warped: WarpedReference, config: DifferenceConfig) -> Psf:
     """PSF of the warped reference, measured on it.
 
-    Where the common area has too few stars for that, the reference's own PSF at its
-    centre serves, declared as a fallback: the warp's blurring is then unknown.
+    Where the common area has too few stars even for a fallback, the reference's own PSF
+    at its centre serves, as measured from 0 stars: the warp's blurring is then unknown.
     """
     try:
         return measure_psf(
@@ -119,7 +119,9 @@ def _warped_psf(reference: Frame, warped: WarpedReference, config: DifferenceCon
     except TooFewStarsError:
         own = reference.psf
         shape = (warped.data.shape[0], warped.data.shape[1])
-        return replace(own, terms=own.centre()[None], order=0, shape=shape, is_fallback=True)
+        return replace(
+            own, terms=own.centre()[None], order=0, shape=shape, n_stars=0, is_fallback=True
+        )
 
 
 def _match(

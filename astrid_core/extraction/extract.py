@@ -48,6 +48,9 @@ def extract_candidates(
         The frame the difference was made from; its gain gives the sources' photon noise.
     """
     peaks = find_peaks(difference, config)
+    filters = [name for name in FILTER_NAMES if name not in config.disabled_filters]
+    if len(peaks) == 0:
+        return Extraction((), dict.fromkeys([*filters, "overflow"], 0))
     overflow = max(0, len(peaks) - config.max_candidates)
     peaks = peaks[: config.max_candidates]
     measured = measure_peaks(difference, peaks, science.meta.source_gain)
@@ -55,9 +58,7 @@ def extract_candidates(
     alive = np.ones(len(peaks), dtype=bool)
     found = alive
     counts: dict[str, int] = {}
-    for name in FILTER_NAMES:
-        if name in config.disabled_filters:
-            continue
+    for name in filters:
         rejected = reject(findings, name, alive)
         counts[name] = int(rejected.sum())
         alive = alive & ~rejected
