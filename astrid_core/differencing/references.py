@@ -89,8 +89,7 @@ class RankedMember:
     rank
         0 is the best. Rejected frames rank behind all accepted ones.
     merit
-        Relative inverse square of depth × 1: how much a point source gains from it;
-        0 where unknown.
+        Inverse square of the depth: how much a point source gains from it; 0 where unknown.
     rejected_because
         Reason, or None.
     """
