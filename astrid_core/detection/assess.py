@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from astrid_core.detection.card import Calibration
-from astrid_core.detection.components import find_components
+from astrid_core.detection.components import judge_components
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.discs import disc_radius, match_radius
 from astrid_core.detection.evaluation import (
@@ -22,16 +22,17 @@ from astrid_core.detection.evaluation import (
 from astrid_core.detection.judging import calibrate, judge_positions
 from astrid_core.detection.planes import PlanesOf
 from astrid_core.detection.shards import IGNORED, MIN_REAL_SNR, REAL, Shard
+from astrid_core.detection.tiling import slide
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-COMPONENT_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+COMPONENT_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 """Pixel probabilities tried as the threshold of components."""
 
-MIN_COMPONENT_PURITY = 0.5
-"""At least every other component proposed on validation fields must be real."""
+MAX_BOGUS_COMPONENTS_PER_MPIX = 4.0
+"""On validation fields; a rate, because the share of real ones is that of the injections."""
 
 
 @dataclass(frozen=True)
@@ -90,41 +91,67 @@ def judge_candidates(
     return Judged.of(parts)
 
 
-def judge_components(
-    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+def judge_found(
+    model: RealBogusModel,
+    shards: Sequence[Shard],
+    logits: Sequence[F32],
+    config: DetectionConfig,
 ) -> Judged:
-    """Find components on shards, as ``detect`` does, and say which are real."""
+    """Components of shards, found as ``detect`` finds them, and which of them are real.
+
+    Parameters
+    ----------
+    logits
+        :func:`slide_shards` of the shards.
+    """
     parts = []
-    for shard in shards:
+    for shard, plane in zip(shards, logits, strict=True):
         known = shard.candidates["x_pix"], shard.candidates["y_pix"]
-        found = find_components(
-            model, shard_planes(shard), shard.labels.shape, known, shard.fwhm_pix, config
-        )
+        found = judge_components(model, plane, shard_planes(shard), known, shard.fwhm_pix, config)
         real = shard.truth[shard.truth["snr_true"] >= MIN_REAL_SNR]
-        snr = np.full(len(found.scores), np.nan)
-        if len(real) and len(found.scores):
+        n = len(found.scores)
+        snr = np.full(n, np.nan)
+        if len(real) and n:
             tree = KDTree(np.stack([real["x_pix"], real["y_pix"]], axis=1))
             distance, nearest = tree.query(np.stack([found.x_pix, found.y_pix], axis=1))
             matched = np.asarray(distance <= match_radius(shard.fwhm_pix))
             snr[matched] = real["snr_true"][np.asarray(nearest)[matched]]
-        n = len(snr)
         parts.append(
             Judged(found.scores, np.isfinite(snr), snr, np.full(n, np.nan), np.ones(n, dtype=bool))
         )
     return Judged.of(parts)
 
 
+def slide_shards(
+    model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
+) -> list[F32]:
+    """Log-odds (ny, nx) of whole shards."""
+    return [
+        slide(
+            model,
+            shard_planes(shard),
+            (shard.labels.shape[0], shard.labels.shape[1]),
+            band_rows=config.band_rows,
+            overlap=config.overlap,
+            batch_size=config.batch_size,
+        )
+        for shard in shards
+    ]
+
+
 def choose_component_threshold(
     model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
 ) -> tuple[float, Judged]:
-    """Lowest threshold at which components are pure enough, and the components there.
+    """Lowest threshold with few enough bogus components, and the components there.
 
-    Where none is, the highest tried: the full-frame pass then adds next to nothing.
+    Where none has, the highest tried: the full-frame pass then adds next to nothing.
     """
+    area_mpix = sum(shard.labels.size for shard in shards) / 1e6
+    logits = slide_shards(model, shards, config)
     for threshold in COMPONENT_THRESHOLDS:
         settings = config.model_copy(update={"component_threshold": threshold})
-        judged = judge_components(model, shards, settings)
-        if len(judged.is_real) and judged.is_real.mean() >= MIN_COMPONENT_PURITY:
+        judged = judge_found(model, shards, logits, settings)
+        if (~judged.is_real).sum() <= MAX_BOGUS_COMPONENTS_PER_MPIX * area_mpix:
             break
     return threshold, judged
 
@@ -155,7 +182,7 @@ def assess(
     default extraction's filters leave: fewer bogus, and harder ones.
     """
     judged = judge_candidates(model, shards, config)
-    components = judge_components(model, shards, config)
+    components = judge_found(model, shards, slide_shards(model, shards, config), config)
     area_mpix = sum(shard.labels.size for shard in shards) / 1e6
     return {
         "n_fields": len({shard.sky for shard in shards}),

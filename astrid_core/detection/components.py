@@ -71,9 +71,20 @@ def find_components(
         overlap=config.overlap,
         batch_size=config.batch_size,
     )
+    return judge_components(model, logits, planes_of, known, fwhm_pix, config)
+
+
+def judge_components(
+    model: RealBogusModel,
+    logits: F32,
+    planes_of: PlanesOf,
+    known: tuple[F64, F64],
+    fwhm_pix: float,
+    config: DetectionConfig,
+) -> Components:
+    """Components of a frame's log-odds (ny, nx), as :func:`find_components` describes them."""
     threshold = config.component_threshold or model.card.component_threshold
-    probable = logits > logit(threshold)
-    labels, count = ndimage.label(probable)
+    labels, count = ndimage.label(logits > logit(threshold))
     keep = _unknown_labels(labels, count, known, fwhm_pix, config.component_exclusion_fwhm)
     odds = np.asarray(ndimage.maximum(logits, labels, keep)) if len(keep) else np.empty(0)
     keep = keep[np.argsort(-odds, kind="stable")[: config.max_components]]
@@ -84,7 +95,7 @@ def find_components(
     scores = judge_positions(
         model,
         planes_of,
-        shape,
+        (logits.shape[0], logits.shape[1]),
         x_peak.astype(np.float64),
         y_peak.astype(np.float64),
         disc_radius(fwhm_pix),

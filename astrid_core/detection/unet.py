@@ -140,4 +140,5 @@ def save_weights(network: torch.nn.Module, path: Path) -> str:
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
     save_file(tensors, path)
+    path.chmod(0o644)  # safetensors writes for its owner alone; weights are shipped
     return sha256_file(path)
