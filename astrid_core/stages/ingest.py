@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from pathlib import PurePath
+from typing import Any
 
 from astrid_core.identity import config_digest, object_key, run_id, survey_id
 from astrid_core.stages.outcome import Outcome, Row, StagedObject, failure_row
@@ -29,7 +30,8 @@ def ingest_night(survey: Survey, night: date, max_frame_mpix: float) -> Iterator
 
 def ingest_digest(config: SurveyConfig) -> str:
     """Digest of what decides how a survey's headers are read."""
-    return config_digest(config.model_dump(mode="json", include={"keywords", "nights"}))
+    read: Any = {"keywords": True, "nights": True, "folder": {"checksums"}}
+    return config_digest(config.model_dump(mode="json", include=read))
 
 
 def _outcome(
@@ -51,14 +53,14 @@ def _outcome(
         "error_message": None,
     }
     if result.error is not None:
-        return Outcome(failure_row(row, result.error))
+        return Outcome(failure_row(row, result.error), notes=result.notes)
     assert result.sha256 is not None  # noqa: S101  an ingested file was read and hashed
     key = object_key("raw_frames", survey, night, run, "".join(PurePath(source.path).suffixes[-2:]))
     observations = tuple(
         _observation_row(asdict(record), subject, key) for record in result.observations
     )
     staged = StagedObject(key, source.path, result.sha256, is_scratch=False)
-    return Outcome(row, staged, observations)
+    return Outcome(row, staged, observations, notes=result.notes)
 
 
 def _observation_row(record: Row, survey: object, key: str) -> Row:

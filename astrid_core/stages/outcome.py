@@ -42,12 +42,15 @@ class Outcome:
         Rows of the stage's child table (reference members, candidates).
     preview_png
         A picture of the frame, where the stage makes one.
+    notes
+        What a person should know though nothing failed (skipped extensions, say).
     """
 
     row: Row
     staged: StagedObject | None = None
     children: tuple[Row, ...] = ()
     preview_png: bytes | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def has_failed(self) -> bool:

@@ -16,8 +16,7 @@ from astropy.wcs import WCS, NoConvergence
 from astropy.wcs.utils import proj_plane_pixel_scales
 from astropy_healpix import HEALPix
 
-HEALPIX_ORDER = 16
-"""Order of the spatial index: cells of 3.2 arcsec."""
+from astrid_core.sky import HEALPIX_ORDER, healpix_index
 
 _WCS_CARD = re.compile(
     r"NAXIS[12]|WCSAXES|CTYPE[12]|CUNIT[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CROTA[12]|"
@@ -54,8 +53,8 @@ class SkyPosition:
 
     @property
     def healpix(self) -> int:
-        """Cell of the centre, nested, of order :data:`HEALPIX_ORDER`."""
-        return _cell(self.ra, self.dec, HEALPIX_ORDER)
+        """Cell of the centre in the spatial index."""
+        return healpix_index(self.ra, self.dec)
 
 
 def sky_position(header: fits.Header, shape: tuple[int, int]) -> SkyPosition | None:
@@ -129,15 +128,11 @@ def sky_tile(position: SkyPosition) -> str:
     """
     cell_deg = max(2.0 * position.diagonal_deg, 1e-3)
     order = int(np.clip(math.floor(math.log2(58.6 / cell_deg)), 0, HEALPIX_ORDER))
-    cell = _cell(position.ra, position.dec, order)
-    lon, lat = HEALPix(nside=2**order, order="nested").healpix_to_lonlat(cell)
+    grid = HEALPix(nside=2**order, order="nested")
+    cell = grid.lonlat_to_healpix(position.ra * u.deg, position.dec * u.deg)
+    lon, lat = grid.healpix_to_lonlat(cell)
     return sky_field(float(lon.to_value(u.deg)), float(lat.to_value(u.deg)))
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _cell(ra: float, dec: float, order: int) -> int:
-    grid = HEALPix(nside=2**order, order="nested")
-    return int(grid.lonlat_to_healpix(ra * u.deg, dec * u.deg))

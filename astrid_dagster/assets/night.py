@@ -112,6 +112,8 @@ class NightStream:
         log = self._context.log
         if outcome.has_failed:
             log.warning(f"{outcome.row['error_type']}: {outcome.row['error_message']}")
+        for note in outcome.notes:
+            log.info(note)
         done = len(self.rows)
         if done % _PROGRESS_EVERY == 0 or done == self._total:
             log.info(f"{done} of {self._total if self._total is not None else '?'} frames")

@@ -147,7 +147,8 @@ def _records(
             f"Some rows of {table.name} lack {error.args[0]}, others have it.", remedy=_REMEDY
         ) from error
     keys = [index for index, column in enumerate(given) if column.primary_key]
-    keyed = sorted((tuple(str(record[i]) for i in keys), record) for record in records)
+    keyed = [(tuple(str(record[i]) for i in keys), record) for record in records]
+    keyed.sort(key=lambda item: item[0])
     for (one, _), (other, _) in pairwise(keyed):
         if one == other:
             raise ConfigurationError(
