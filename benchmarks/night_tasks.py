@@ -124,7 +124,7 @@ def materialize(
     job = dg.define_asset_job("bench", selection=dg.AssetSelection.assets(*assets))
     resolved = dg.Definitions(assets=defs.assets, jobs=[job], resources=defs.resources)
     with dg.DagsterInstance.get() as instance:
-        resolved.get_job_def("bench").execute_in_process(
+        resolved.resolve_job_def("bench").execute_in_process(
             partition_key=partition_key, run_config=run_config, instance=instance
         )
 
