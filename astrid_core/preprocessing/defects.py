@@ -127,7 +127,7 @@ def bad_columns(residual: NDArray[Any], noise: NDArray[Any], bad: Mask, config: 
     -------
     (ny, nx) bool. Only defects up to two pixels wide count: a star's spike or a galaxy is
     as wide as the PSF. Stars are harmless because a block is judged by its median, and
-    because three of its quarters must agree.
+    because its quarters must agree.
     """
     scaled = np.where(bad, np.nan, residual / noise).astype(np.float32)
     down = _narrow_columns(scaled, config.column_sigma)
@@ -164,11 +164,12 @@ def _outlying(scaled: NDArray[Any], limit: float) -> Mask:
     scatter = 1.4826 * float(np.median(np.abs(offset[enough])))
     out = enough & (np.abs(offset) > limit * np.maximum(error, scatter))
     agreeing = np.zeros(len(level), dtype=int)
+    is_block = len(scaled) < 3 * _COLUMN_BLOCK_PIX
     for quarter in np.array_split(scaled, 4):
         part, _ = _column_levels(quarter)
         part -= median_filter(part, size=_COLUMN_WINDOW_PIX, mode="nearest")
-        agreeing += part * offset > 0
-    out &= agreeing >= 3
+        agreeing += part * np.sign(offset) > (0.15 * np.abs(offset) if is_block else 0.0)
+    out &= agreeing >= (4 if is_block else 3)
     regions, _ = label(np.abs(offset) > 0.3 * _peak_nearby(np.abs(offset)))
     narrow = np.bincount(regions)[regions] <= 2
     return np.asarray(out & narrow)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import binary_closing, uniform_filter1d
 
 from astrid_core.preprocessing.config import MaskConfig
 
@@ -24,10 +24,11 @@ _CLIP_SIGMA = 2.0
 _MAX_PROPOSED = 8
 _SAME_ANGLE, _SAME_RHO = 4, 8
 _PIECES = 32
-_MIN_LIT = 0.8
+_MIN_PIECE_PIX = 14
+_MIN_LIT = 0.75
 _MIN_PIECES_LIT = 6
-_EVENNESS = 0.3
-"""The fainter pieces of a trail have at least this much of the brighter pieces' light."""
+_EVENNESS = 0.25
+"""The fainter pieces of a trail have at least this much of the median piece's light."""
 _MIN_LINE_PIX = 20
 
 
@@ -148,14 +149,16 @@ def _trace(scaled: NDArray[Any], line: _Line, fwhm_pix: float, config: MaskConfi
     ny, nx = scaled.shape
     strip = _cut_strip(scaled, line, fwhm_pix)
     offsets, widths, heights, lit = _lit_pieces(strip, fwhm_pix)
-    first, last = _longest_run(lit)
+    # By chance noise has a ridge too, but not one as high as the trail's.
+    bright = heights >= _EVENNESS * np.median(heights[lit]) if lit.any() else lit
+    first, last = _longest_run(lit & bright)
+    lit &= bright
     used = np.flatnonzero(lit[first:last]) + first
     length = strip.edges[last] - strip.edges[first]
     if len(used) < _MIN_PIECES_LIT or length < config.trail_min_length * min(ny, nx):
         return None
-    low, high = np.percentile(heights[used], [20, 80])
     straight = np.polyfit(0.5 * (strip.edges[used] + strip.edges[used + 1]), offsets[used], 1)
-    if lit[first:last].mean() < _MIN_LIT or low < _EVENNESS * high:
+    if lit[first:last].mean() < _MIN_LIT:
         return None
     y, x = np.mgrid[0:ny, 0:nx]
     cos, sin = np.cos(line.angle), np.sin(line.angle)
@@ -175,7 +178,7 @@ def _cut_strip(scaled: NDArray[Any], line: _Line, fwhm_pix: float) -> _Strip:
     x, y = line.points(np.arange(-size, size + 1), np.zeros(2 * size + 1))
     on_frame = (x > -1) & (x < nx) & (y > -1) & (y < ny)
     along = np.arange(-size, size + 1)[on_frame]
-    length = max(len(along) // _PIECES, 8)
+    length = max(len(along) // _PIECES, _MIN_PIECE_PIX)
     n = max(len(along) // length, 1)
     along = along[: n * length]
     grid_x, grid_y = line.points(along[:, None], np.arange(-reach, reach + 1)[None, :])
@@ -199,7 +202,7 @@ def _lit_pieces(strip: _Strip, fwhm_pix: float) -> tuple[F64, F64, F64, Mask]:
     offsets, widths, heights = np.zeros(n), np.zeros(n), np.zeros(n)
     lit = np.zeros(n, dtype=bool)
     width = max(3, round(fwhm_pix))
-    middle = np.abs(np.arange(size) - strip.reach) <= strip.reach // 2
+    middle = np.abs(np.arange(size) - strip.reach) <= max(strip.reach // 2, 4)
     for k, profile in enumerate(strip.profile):
         if np.isfinite(profile).sum() < 0.7 * size:
             continue
@@ -221,9 +224,8 @@ def _lit_pieces(strip: _Strip, fwhm_pix: float) -> tuple[F64, F64, F64, Mask]:
 
 
 def _longest_run(lit: Mask) -> tuple[int, int]:
-    """Longest stretch of lit pieces, single dark ones bridged: [first, last)."""
-    bridged = lit.copy()
-    bridged[1:-1] |= lit[:-2] & lit[2:]
+    """Longest stretch of lit pieces, one or two dark ones bridged: [first, last)."""
+    bridged = binary_closing(np.pad(lit, 2), structure=np.ones(3, dtype=bool))[2:-2]
     steps = np.flatnonzero(np.diff(np.concatenate([[0], bridged.astype(int), [0]])))
     starts, stops = steps[::2], steps[1::2]
     if len(starts) == 0:
