@@ -4,6 +4,7 @@ import json
 import urllib.request
 
 import dagster as dg
+from dagster._utils.error import SerializableErrorInfo
 
 from astrid_core.settings import get_settings
 
@@ -35,7 +36,7 @@ def failure_report(context: dg.RunFailureSensorContext) -> dict[str, str]:
     run = context.dagster_run
     partition = run.tags.get("dagster/partition", "no partition")
     errors = [
-        event.step_failure_data.error.message.strip().splitlines()[0]
+        _root_cause(event.step_failure_data.error)
         for event in context.get_step_failure_events()
         if event.step_failure_data.error is not None
     ]
@@ -48,3 +49,10 @@ def failure_report(context: dg.RunFailureSensorContext) -> dict[str, str]:
         "text": f"AstrID: {run.job_name} failed for {partition}: {reason} "
         f"Re-run that partition from Dagster's UI once the cause is mended (run {run.run_id}).",
     }
+
+
+def _root_cause(error: SerializableErrorInfo) -> str:
+    """First line of the innermost error: Dagster's own wrapping says only which op."""
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip().splitlines()[0]
