@@ -88,7 +88,7 @@ def process_frame(
     noise = noise_model(calibrated, background, bad | sources, config.background.mesh_pix)
     scale = np.float32(noise.units_per_raw)
     data = np.where(bad, 0.0, (calibrated.raw.data - background) * scale).astype(np.float32)
-    mask = mask | _line_defects(data, noise.variance, bad, sources, config)
+    mask = mask | _line_defects(data, noise.variance, bad, config)
     meta = _frame_meta(calibrated.raw, noise)
     frame = _measure(data, noise.variance, mask, meta, config)
     frame = replace(frame, wcs=calibrated.raw.wcs, sky=float(np.median(background) * scale))
@@ -129,12 +129,12 @@ def _line_defects(
     data: F32,
     variance: F32,
     bad: NDArray[np.bool_],
-    sources: NDArray[np.bool_],
     config: PreprocessConfig,
 ) -> U16:
     """Bad columns, rows and dark pixels."""
     noise = np.sqrt(variance)
-    found = bad_columns(data, noise, bad | sources, config.mask)
+    # Sources are left in: a bad column looks like one, and would never be judged.
+    found = bad_columns(data, noise, bad, config.mask)
     found |= dark_pixels(data, noise, bad, config.mask.dark_sigma)
     return _bits(found, PixelFlag.BAD)
 
