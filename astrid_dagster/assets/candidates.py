@@ -14,10 +14,12 @@ from astrid_dagster.assets.night import (
     Stream,
     compute,
     describe,
+    fits_out,
     open_bench,
     stored,
     summary_check,
     summary_spec,
+    table_out,
 )
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
@@ -36,22 +38,16 @@ CHECK = "every_difference_searched"
         "difference_runs": dg.AssetIn(),
     },
     outs={
-        "cutouts": dg.AssetOut(
-            description="Per difference image: science, reference, difference and S_corr around "
+        "cutouts": fits_out(
+            "Per difference image: science, reference, difference and S_corr around "
             "each candidate.",
-            io_manager_key="fits_io",
-            kinds={"s3", "fits"},
-            code_version=EXTRACTION_VERSION,
-            group_name=tags.DETECTION,
-            owners=[tags.OWNER],
+            tags.DETECTION,
+            EXTRACTION_VERSION,
         ),
-        "candidates": dg.AssetOut(
-            description="Sources on S_corr that passed the named filters, positive and negative.",
-            io_manager_key="postgres_io",
-            kinds={"postgres", "table"},
-            code_version=EXTRACTION_VERSION,
-            group_name=tags.DETECTION,
-            owners=[tags.OWNER],
+        "candidates": table_out(
+            "Sources on S_corr that passed the named filters, positive and negative.",
+            tags.DETECTION,
+            EXTRACTION_VERSION,
         ),
     },
     partitions_def=survey_nights,

@@ -13,11 +13,13 @@ from astrid_dagster.assets.night import (
     Stream,
     compute,
     describe,
+    fits_out,
     open_bench,
     split_completed,
     stored,
     summary_check,
     summary_spec,
+    table_out,
 )
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import any_night, survey_night, survey_nights
@@ -43,21 +45,15 @@ MEDIANS = {
         "reference_runs": dg.AssetIn(partition_mapping=any_night),
     },
     outs={
-        "difference_images": dg.AssetOut(
-            description="ZOGY difference D with its PSF, S_corr, mask and the warped reference.",
-            io_manager_key="fits_io",
-            kinds={"s3", "fits"},
-            code_version=DIFFERENCE_VERSION,
-            group_name=tags.IMAGING,
-            owners=[tags.OWNER],
+        "difference_images": fits_out(
+            "ZOGY difference D with its PSF, S_corr, mask and the warped reference.",
+            tags.IMAGING,
+            DIFFERENCE_VERSION,
         ),
-        "difference_runs": dg.AssetOut(
-            description="Which reference was subtracted and why, and how good the result is.",
-            io_manager_key="postgres_io",
-            kinds={"postgres", "table"},
-            code_version=DIFFERENCE_VERSION,
-            group_name=tags.IMAGING,
-            owners=[tags.OWNER],
+        "difference_runs": table_out(
+            "Which reference was subtracted and why, and how good the result is.",
+            tags.IMAGING,
+            DIFFERENCE_VERSION,
         ),
     },
     partitions_def=survey_nights,

@@ -24,6 +24,7 @@ from astrid_core.parallel import map_frames
 from astrid_core.settings import get_settings
 from astrid_core.stages.bench import Bench
 from astrid_core.stages.outcome import Outcome, Row, failure_row
+from astrid_dagster import tags
 from astrid_dagster.io_managers.values import StoredFile, StoredObject
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import Base
@@ -42,6 +43,29 @@ Rows = list[dict[str, Any]]
 
 Stream = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 """What an imaging asset yields: its stream, its rows, its check."""
+
+
+def fits_out(description: str, group: str, code_version: str) -> dg.AssetOut:
+    """Declaration of an asset whose objects are FITS files in the store."""
+    return _out("fits_io", {"s3", "fits"}, description, group, code_version)
+
+
+def table_out(description: str, group: str, code_version: str) -> dg.AssetOut:
+    """Declaration of an asset whose rows are in Postgres."""
+    return _out("postgres_io", {"postgres", "table"}, description, group, code_version)
+
+
+def _out(
+    io_manager_key: str, kinds: set[str], description: str, group: str, code_version: str
+) -> dg.AssetOut:
+    return dg.AssetOut(
+        description=description,
+        io_manager_key=io_manager_key,
+        kinds=kinds,
+        code_version=code_version,
+        group_name=group,
+        owners=[tags.OWNER],
+    )
 
 
 class FrameConfig(dg.Config):

@@ -8,7 +8,15 @@ from astrid_core.stages.ingest import ingest_night
 from astrid_core.surveys.ingest import INGEST_VERSION
 from astrid_core.surveys.registry import open_survey
 from astrid_dagster import tags
-from astrid_dagster.assets.night import NightStream, Stream, describe, summary_check, summary_spec
+from astrid_dagster.assets.night import (
+    NightStream,
+    Stream,
+    describe,
+    fits_out,
+    summary_check,
+    summary_spec,
+    table_out,
+)
 from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from dbschema.models import IngestRun, Observation, Survey
@@ -19,22 +27,16 @@ CHECK = "every_file_ingested"
 @dg.multi_asset(
     name="ingest",
     outs={
-        "raw_frames": dg.AssetOut(
-            description="FITS files of the night, byte for byte as the survey delivered them.",
-            io_manager_key="fits_io",
-            kinds={"s3", "fits"},
-            code_version=INGEST_VERSION,
-            group_name=tags.INGEST,
-            owners=[tags.OWNER],
+        "raw_frames": fits_out(
+            "FITS files of the night, byte for byte as the survey delivered them.",
+            tags.INGEST,
+            INGEST_VERSION,
         ),
-        "observations": dg.AssetOut(
-            description="One row per exposure: when, where, in which filter; what the headers "
+        "observations": table_out(
+            "One row per exposure: when, where, in which filter; what the headers "
             "did not state is listed as assumed. Files that failed are in ingest_runs.",
-            io_manager_key="postgres_io",
-            kinds={"postgres", "table"},
-            code_version=INGEST_VERSION,
-            group_name=tags.INGEST,
-            owners=[tags.OWNER],
+            tags.INGEST,
+            INGEST_VERSION,
         ),
     },
     partitions_def=survey_nights,

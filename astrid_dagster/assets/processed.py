@@ -14,11 +14,13 @@ from astrid_dagster.assets.night import (
     Stream,
     compute,
     describe,
+    fits_out,
     open_bench,
     split_completed,
     stored,
     summary_check,
     summary_spec,
+    table_out,
 )
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
@@ -40,22 +42,16 @@ MEDIANS = {
     name="preprocess",
     ins={"raw_frames": dg.AssetIn(), "observations": dg.AssetIn()},
     outs={
-        "processed_frames": dg.AssetOut(
-            description="Frames: background-subtracted pixels with variance, mask, PSF, WCS and "
+        "processed_frames": fits_out(
+            "Frames: background-subtracted pixels with variance, mask, PSF, WCS and "
             "star catalogue.",
-            io_manager_key="fits_io",
-            kinds={"s3", "fits"},
-            code_version=PREPROCESS_VERSION,
-            group_name=tags.IMAGING,
-            owners=[tags.OWNER],
+            tags.IMAGING,
+            PREPROCESS_VERSION,
         ),
-        "preprocess_runs": dg.AssetOut(
-            description="What became of each observation's processing, and its quality.",
-            io_manager_key="postgres_io",
-            kinds={"postgres", "table"},
-            code_version=PREPROCESS_VERSION,
-            group_name=tags.IMAGING,
-            owners=[tags.OWNER],
+        "preprocess_runs": table_out(
+            "What became of each observation's processing, and its quality.",
+            tags.IMAGING,
+            PREPROCESS_VERSION,
         ),
     },
     partitions_def=survey_nights,

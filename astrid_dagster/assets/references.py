@@ -13,11 +13,13 @@ from astrid_dagster.assets.night import (
     Stream,
     compute,
     describe,
+    fits_out,
     open_bench,
     split_completed,
     stored,
     summary_check,
     summary_spec,
+    table_out,
 )
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import any_night, configured_surveys, surveys
@@ -34,22 +36,15 @@ CHECK = "every_reference_built"
         "preprocess_runs": dg.AssetIn(partition_mapping=any_night),
     },
     outs={
-        "reference_frames": dg.AssetOut(
-            description="Per field and filter: the frame or coadd that is subtracted.",
-            io_manager_key="fits_io",
-            kinds={"s3", "fits"},
-            code_version=REFERENCE_VERSION,
-            group_name=tags.REFERENCES,
-            owners=[tags.OWNER],
+        "reference_frames": fits_out(
+            "Per field and filter: the frame or coadd that is subtracted.",
+            tags.REFERENCES,
+            REFERENCE_VERSION,
         ),
-        "reference_runs": dg.AssetOut(
-            description="How each reference was built: members, ranks, and why others were "
-            "rejected.",
-            io_manager_key="postgres_io",
-            kinds={"postgres", "table"},
-            code_version=REFERENCE_VERSION,
-            group_name=tags.REFERENCES,
-            owners=[tags.OWNER],
+        "reference_runs": table_out(
+            "How each reference was built: members, ranks, and why others were rejected.",
+            tags.REFERENCES,
+            REFERENCE_VERSION,
         ),
     },
     partitions_def=surveys,
