@@ -25,7 +25,7 @@ def stretch(data: F32, low: float, high: float) -> NDArray[np.uint8]:
     span = max(high - low, 1e-30)
     scaled: F32 = np.clip((np.nan_to_num(data, nan=low) - low) / span, 0.0, 1.0)
     grey = np.arcsinh(10.0 * scaled) / np.arcsinh(10.0)
-    return (255.0 * grey).astype(np.uint8)
+    return np.rint(255.0 * grey).astype(np.uint8)
 
 
 def diverging(data: F32, limit: float) -> NDArray[np.uint8]:
