@@ -123,7 +123,7 @@ class PsfConfig(_Part):
         default=2, ge=1, le=100, description="Fewer than this is TooFewStarsError."
     )
     order_1_min_stars: int = Field(default=15, ge=6, le=1000)
-    order_2_min_stars: int = Field(default=50, ge=12, le=1000)
+    order_2_min_stars: int = Field(default=30, ge=12, le=1000)
     max_order: int = Field(default=2, ge=0, le=2)
     half_width_fwhm: float = Field(
         default=3.5, ge=1.5, le=10, description="Stamp half-width in FWHM."

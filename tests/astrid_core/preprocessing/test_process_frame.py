@@ -125,8 +125,7 @@ def test_calibrated_frame_masks_dead_pixels_and_is_flat() -> None:
 
 def test_simulated_survey_exposure_is_processed_to_its_truth() -> None:
     scene = SceneConfig()
-    night = scene.nights[0] if hasattr(scene, "nights") else None
-    assert night is not None
+    night = scene.nights[0]
     exposed = render_exposure(scene, 0, night)
     conditions = conditions_of(scene, 0, night, exposed.filter_band)
     header = exposed.header
