@@ -29,7 +29,7 @@ from astrid_core.frame import Frame
 from astrid_core.preprocessing.psf import measure_psf
 from astrid_core.psf import Psf
 
-__all__ = ["DIFFERENCE_VERSION", "subtract_frames"]
+__all__ = ["DIFFERENCE_VERSION", "align_frames", "subtract_frames"]
 
 F64 = NDArray[np.float64]
 
@@ -57,6 +57,17 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
     RegistrationError
         If no alignment is supported beyond chance, or the two share no usable area.
     """
+    pair, alignment = align_frames(science, reference, config)
+    return assemble_difference(pair, alignment, config)
+
+
+def align_frames(
+    science: Frame, reference: Frame, config: DifferenceConfig
+) -> tuple[AlignedPair, AlignmentQuality]:
+    """The reference on science's grid, flux scale and background, and how well it fits.
+
+    Parameters and errors as :func:`subtract_frames`, whose first half this is.
+    """
     science, reference = flagged(science), flagged(reference)
     registration = register(science, reference, config.registration)
     warped = warp_frame(reference, registration, science.shape)
@@ -82,7 +93,7 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
         n_matched=registration.n_matched,
         registration_rms_pix=registration.rms_pix,
     )
-    return assemble_difference(pair, alignment, config)
+    return pair, alignment
 
 
 # --- the reference on the science grid ----------------------------------------------------
