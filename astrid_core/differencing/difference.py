@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from astrid_core.errors import BadFitsError
+from astrid_core.flags import PixelFlag
 from astrid_core.frame import (
     FrameMeta,
     image_hdu,
@@ -107,6 +108,10 @@ class DifferenceImage:
         """(ny, nx)."""
         ny, nx = self.difference.shape
         return ny, nx
+
+    def scorr_without(self, flags: PixelFlag) -> F32:
+        """S_corr (ny, nx) float32 with 0 at pixels that have any of the flags."""
+        return np.where(self.mask & np.uint16(flags), np.float32(0), self.scorr)
 
 
 _QUALITY_CARDS = {

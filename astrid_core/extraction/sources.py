@@ -122,8 +122,7 @@ def find_peaks(difference: DifferenceImage, config: ExtractionConfig) -> NDArray
     -------
     (n,) array of ``PEAK_DTYPE``.
     """
-    usable = (difference.mask & np.uint16(UNUSABLE)) == 0
-    scorr = np.where(usable, difference.scorr, np.float32(0))
+    scorr = difference.scorr_without(UNUSABLE)
     found = [_one_sign(scorr, False, config), _one_sign(-scorr, True, config)]
     peaks = np.concatenate(found)
     order = np.lexsort((peaks["x_peak"], peaks["y_peak"], -np.abs(peaks["scorr_peak"])))
