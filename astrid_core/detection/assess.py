@@ -35,7 +35,7 @@ F64 = NDArray[np.float64]
 COMPONENT_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 """Pixel probabilities tried as the threshold of components."""
 
-MAX_BOGUS_COMPONENTS_PER_MPIX = 4.0
+MAX_BOGUS_COMPONENTS_PER_MPIX = 6.0
 """On validation fields; a rate, because the share of real ones is that of the injections."""
 
 
