@@ -57,6 +57,9 @@ class SkyObject(Base):
         comment="UTC mid-exposure of its last detection; null where times are unknown"
     )
     n_detections: Mapped[int] = mapped_column(comment="detections associated with it")
+    snr: Mapped[float | None] = mapped_column(
+        comment="S/N of that detection; null for a U-Net component, which has no flux"
+    )
     confidence_score: Mapped[float] = mapped_column(comment="highest of its detections")
     status: Mapped[str] = mapped_column(
         comment="superseded when its detections now make another object, or none",

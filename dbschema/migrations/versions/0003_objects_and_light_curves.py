@@ -135,6 +135,12 @@ def upgrade() -> None:
             "n_detections", sa.BigInteger(), nullable=False, comment="detections associated with it"
         ),
         sa.Column(
+            "snr",
+            sa.Double(),
+            nullable=True,
+            comment="S/N of that detection; null for a U-Net component, which has no flux",
+        ),
+        sa.Column(
             "confidence_score", sa.Double(), nullable=False, comment="highest of its detections"
         ),
         sa.Column(
