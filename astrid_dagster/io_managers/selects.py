@@ -5,8 +5,9 @@ row of failed work names no object; the next stage's loader honours it. What doe
 running them (the managers) and what is current (the views).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    tuple_,
 )
 
 from astrid_core.errors import ConfigurationError
@@ -29,10 +31,12 @@ from astrid_dagster.io_managers.partitions import Partitions
 from dbschema.models import (
     Candidate,
     Detection,
+    ForcedPhotometry,
     Observation,
     PreprocessRun,
     ReferenceFrame,
     ReferenceMember,
+    SkyObject,
 )
 from dbschema.views import (
     current_difference_runs,
@@ -171,7 +175,57 @@ def _detections(partitions: Partitions) -> Rows:
     )
 
 
-# --- objects ------------------------------------------------------------------------------
+def _objects(partitions: Partitions) -> Rows:
+    """Active objects of the fields that the partitions observed, whenever they were seen."""
+    observation = Observation.__table__
+    fields = select(observation.columns["survey_id"], observation.columns["field"]).where(
+        _within(observation, partitions)
+    )
+    return (
+        select(SkyObject.__table__)
+        .where(
+            SkyObject.status == "active",
+            tuple_(SkyObject.survey_id, SkyObject.field).in_(fields),
+        )
+        .order_by(SkyObject.id)
+    )
+
+
+def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
+    """Current difference images of a survey's fields, of every night, with their observation."""
+    observation = Observation.__table__
+    runs = current_difference_runs
+    return (
+        select(runs, *(observation.columns[name] for name in _OF_OBSERVATION))
+        .join(observation, observation.columns["id"] == runs.columns["observation_id"])
+        .where(
+            observation.columns["survey_id"] == survey_id(survey),
+            observation.columns["field"].in_(fields),
+            runs.columns["status"].in_(_USABLE),
+        )
+        .order_by(runs.columns["run_id"])
+    )
+
+
+def light_curve_query(object_id: UUID) -> Rows:
+    """Forced photometry of an object on current difference images, with what a curve needs."""
+    runs, observation = current_difference_runs.columns, Observation.__table__.columns
+    return (
+        select(
+            ForcedPhotometry.__table__,
+            runs["flux_ratio"],
+            runs["reference_id"],
+            observation["observation_time"],
+            observation["filter_band"],
+        )
+        .join(current_difference_runs, runs["run_id"] == ForcedPhotometry.difference_run_id)
+        .join(Observation, observation["id"] == runs["observation_id"])
+        .where(ForcedPhotometry.object_id == object_id)
+        .order_by(ForcedPhotometry.id)
+    )
+
+
+# --- objects of the store -----------------------------------------------------------------
 
 
 def _raw_frames(partitions: Partitions) -> Rows:
@@ -245,6 +299,7 @@ _ROWS: Mapping[str, Query] = {
     "candidates": _candidates,
     "model_runs": _model_runs,
     "detections": _detections,
+    "objects": _objects,
 }
 
 _OBJECTS: Mapping[str, Query] = {
