@@ -6,7 +6,8 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from astrid_core.curation.objects import ObjectConfig
 from astrid_core.curation.sightings import FieldObjects, associate_night
@@ -214,3 +215,19 @@ def test_detections_without_a_place_are_counted(connection: Connection) -> None:
     connection.execute(update(Detection).where(Detection.x_pix < 20).values(x_reference_pix=None))
     found = associated(connection, NIGHTS[0])
     assert (len(found.objects), found.n_unplaced) == (1, 1)
+
+
+def test_two_nights_of_a_survey_wait_for_each_other(
+    connection: Connection, migrated_url: str
+) -> None:
+    """The second must see what the first stores, or its rows would be of the past."""
+    store_night(connection, NIGHTS[0], {"at": (10.0, 10.0)})
+    associated(connection, NIGHTS[0])
+    other = make_engine(migrated_url)
+    with other.begin() as second:
+        second.execute(text("SET LOCAL lock_timeout = '200ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            associated(second, NIGHTS[1])
+    with other.begin() as second:
+        associate_night(second, "another survey", NIGHTS[1], CONFIG)
+    other.dispose()
