@@ -119,7 +119,8 @@ class ForcedRun(Run, Base):
 class ForcedPhotometry(Base):
     """Flux of an object on a difference image, whether or not anything was detected there.
 
-    A measured non-detection is a limit: flux + n · flux_err is the n sigma upper limit.
+    A measured non-detection is a limit: flux + n · flux_err is the n sigma upper limit. Rows
+    of a superseded object stay, as it does; its status holds for them.
     """
 
     __tablename__ = "forced_photometry"

@@ -2,7 +2,7 @@
 
 import base64
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -74,22 +74,22 @@ def force_photometry(
         # Photometry makes rows and no file: the stream is run to its end for those.
         deque(stream.files(), maxlen=0)
     rows = [*stream.rows, *done]
-    names = {row["run_id"]: row["archive_id"] for row in epochs}
+    images = {row["run_id"]: row for row in epochs}
+    names = {row["observation_id"]: row["archive_id"] for row in epochs}
+    seen = [
+        row | {"observation_id": images[row["difference_run_id"]]["observation_id"]} for row in rows
+    ]
     yield dg.Output(
         [TableRows(ForcedRun, rows), TableRows(ForcedPhotometry, stream.children)],
         "forced_photometry",
-        metadata=describe(
-            [row | {"observation_id": row["difference_run_id"]} for row in rows],
-            {"n_measured": "objects per image"},
-            names,
-        )
+        metadata=describe(seen, {"n_measured": "objects per image"}, names)
         | {
             "n_objects": len(objects),
             "n_nights": len({row["night"] for row in epochs}),
             "n_measured": len(stream.children),
             "n_already_completed": len(done),
         }
-        | _preview(objects, epochs, stream.children, ledger),
+        | _preview(objects, images, stream.children, ledger),
     )
     yield summary_check(CHECK, "forced_photometry", rows)
 
@@ -111,13 +111,15 @@ def _split_measured(
 
 
 def _preview(
-    objects: Rows, epochs: Rows, measured: Sequence[dict[str, Any]], ledger: RunLedger
+    objects: Rows,
+    images: Mapping[UUID, dict[str, Any]],
+    measured: Sequence[dict[str, Any]],
+    ledger: RunLedger,
 ) -> dict[str, Any]:
     """Light curve of the brightest object: what is stored, with what is about to be."""
     if not objects:
         return {}
     brightest = max(objects, key=lambda row: (row["snr"] or 0.0, str(row["id"])))
-    images: dict[UUID, dict[str, Any]] = {row["run_id"]: row for row in epochs}
     rows = {row["id"]: row for row in ledger.light_curve(brightest["id"])} | {
         row["id"]: images[row["difference_run_id"]] | row
         for row in measured
