@@ -22,10 +22,11 @@ from sqlalchemy import (
     select,
 )
 
+from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
-from astrid_dagster.io_managers.selects import Rows, epochs_query, light_curve_query
+from astrid_dagster.io_managers.selects import Rows, epochs_query
 from astrid_dagster.io_managers.transactions import in_transaction
 from dbschema.models import Base
 from dbschema.session import make_engine
@@ -103,9 +104,9 @@ class RunLedger(dg.ConfigurableResource):
         """Rows of the current difference images of fields, of every night."""
         return self._fetch(epochs_query(survey, fields))
 
-    def light_curve(self, object_id: UUID) -> list[dict[str, Any]]:
+    def measurements(self, object_id: UUID) -> list[dict[str, Any]]:
         """Rows of an object's forced photometry on current difference images."""
-        return self._fetch(light_curve_query(object_id))
+        return self.database.run(lambda connection: measurements_of(connection, object_id))
 
     def _rows(self, table: type[Base], *where: ColumnElement[bool]) -> list[dict[str, Any]]:
         return self._fetch(select(table.__table__).where(*where))

@@ -120,7 +120,7 @@ def _preview(
     if not objects:
         return {}
     brightest = max(objects, key=lambda row: (row["snr"] or 0.0, str(row["id"])))
-    rows = {row["id"]: row for row in ledger.light_curve(brightest["id"])} | {
+    rows = {row["id"]: row for row in ledger.measurements(brightest["id"])} | {
         row["id"]: images[row["difference_run_id"]] | row
         for row in measured
         if row["object_id"] == brightest["id"]

@@ -7,7 +7,6 @@ running them (the managers) and what is current (the views).
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
-from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -31,7 +30,6 @@ from astrid_dagster.io_managers.partitions import Partitions
 from dbschema.models import (
     Candidate,
     Detection,
-    ForcedPhotometry,
     Observation,
     PreprocessRun,
     ReferenceFrame,
@@ -204,24 +202,6 @@ def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
             runs.columns["status"].in_(_USABLE),
         )
         .order_by(runs.columns["run_id"])
-    )
-
-
-def light_curve_query(object_id: UUID) -> Rows:
-    """Forced photometry of an object on current difference images, with what a curve needs."""
-    runs, observation = current_difference_runs.columns, Observation.__table__.columns
-    return (
-        select(
-            ForcedPhotometry.__table__,
-            runs["flux_ratio"],
-            runs["reference_id"],
-            observation["observation_time"],
-            observation["filter_band"],
-        )
-        .join(current_difference_runs, runs["run_id"] == ForcedPhotometry.difference_run_id)
-        .join(Observation, observation["id"] == runs["observation_id"])
-        .where(ForcedPhotometry.object_id == object_id)
-        .order_by(ForcedPhotometry.id)
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, select, update
 
+from astrid_core.curation.lightcurve import assemble_light_curve
+from astrid_core.curation.measurements import measurements_of
 from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.difference import DifferenceImage, write_difference
 from astrid_core.differencing.subtract import subtract_frames
@@ -185,6 +187,12 @@ def test_every_object_has_every_epoch_whichever_night_found_it(
         assert (row["flux_unit"], row["flag_names"]) == ("instrumental", [])
         assert row["snr"] == pytest.approx(row["flux"] / row["flux_err"])
     assert np.hypot(row["x_pix"] - NEWCOMER[0], row["y_pix"] - NEWCOMER[1]) < 0.01
+    with engine.connect() as connection:
+        curve = assemble_light_curve(measurements_of(connection, fader["id"]))
+    assert [point.observation_time.date() for point in curve] == list(NIGHTS)
+    for point, image, brightness in zip(curve, sky.epochs, (BRIGHT, FAINT), strict=True):
+        expected = brightness / image.quality.flux_ratio
+        assert point.flux == pytest.approx(expected, abs=4 * point.flux_err)
 
 
 def test_any_order_and_any_number_of_runs_give_the_same_rows(
