@@ -111,7 +111,7 @@ def plot_light_curve(points: Sequence[LightCurvePoint], title: str) -> bytes:
     """
     # Imported here: takes as long as a frame's photometry, and only a picture needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import date2num
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.figure import Figure
 
     def times(epochs: Sequence[LightCurvePoint]) -> list[float]:
@@ -141,11 +141,12 @@ def plot_light_curve(points: Sequence[LightCurvePoint], title: str) -> bytes:
             facecolors="none",
             edgecolors=colour,
         )
-    axes.xaxis_date()
+    ticks = AutoDateLocator(maxticks=8)
+    axes.xaxis.set_major_locator(ticks)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
     axes.axhline(0.0, color="0.7", linewidth=0.8, zorder=0)
     axes.set_title(title, fontsize="small")
     axes.set_ylabel("flux")
-    axes.tick_params(axis="x", labelrotation=20, labelsize="small")
     if series:
         axes.legend(fontsize="x-small")
     buffer = io.BytesIO()
