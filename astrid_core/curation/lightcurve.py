@@ -141,7 +141,7 @@ def plot_light_curve(points: Sequence[LightCurvePoint], title: str) -> bytes:
             facecolors="none",
             edgecolors=colour,
         )
-    ticks = AutoDateLocator(maxticks=8)
+    ticks = AutoDateLocator(minticks=2, maxticks=8)
     axes.xaxis.set_major_locator(ticks)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
     axes.axhline(0.0, color="0.7", linewidth=0.8, zorder=0)

@@ -85,3 +85,10 @@ def test_limits_are_above_zero_and_above_the_flux():
 def test_it_can_be_shown(rows: list[dict]):
     png = plot_light_curve(assemble_light_curve(rows), "field <F0>")
     assert Image.open(io.BytesIO(png)).size == (640, 320)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("days", [0, 1 / 48, 1, 400])
+def test_dates_can_be_told_whatever_the_span(days: float):
+    later = {"observation_time": START + dt.timedelta(days=days)}
+    assert plot_light_curve(assemble_light_curve([measurement(0), measurement(0) | later]), "")
