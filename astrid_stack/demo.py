@@ -1,4 +1,4 @@
-"""The demo: several nights from files to detections, through Dagster, with a summary.
+"""The demo: several nights from files to detections and light curves, through Dagster.
 
 What belongs here: the order of a first visit (plan, reference nights, references, science
 nights, summary). What does not: how anything is computed; Dagster runs the same assets a
@@ -38,6 +38,8 @@ SCIENCE_ASSETS = (
     "cutouts",
     "candidates",
     "detections",
+    "objects",
+    "forced_photometry",
 )
 _NIGHT_TIMEOUT_S = 900.0
 

@@ -21,6 +21,7 @@ from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.differencing.masking import flagged, unusable_pixels
 from astrid_core.differencing.noise import autocorrelation_of_blank_sky
 from astrid_core.differencing.photometric import PhotometricMatch, match_photometry
+from astrid_core.differencing.placement import as_polynomial, registered_wcs
 from astrid_core.differencing.registration import Registration, register
 from astrid_core.differencing.warp import WarpedReference, warp_frame
 from astrid_core.differencing.wings import match_wings
@@ -82,7 +83,11 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
         n_matched=registration.n_matched,
         registration_rms_pix=registration.rms_pix,
     )
-    return assemble_difference(pair, alignment, config)
+    return replace(
+        assemble_difference(pair, alignment, config),
+        wcs=registered_wcs(science, reference, registration.mapping),
+        to_reference=as_polynomial(registration.mapping, science.shape),
+    )
 
 
 # --- the reference on the science grid ----------------------------------------------------

@@ -17,11 +17,15 @@ from dbschema.models import (
     Detection,
     DetectionConsensus,
     DifferenceRun,
+    ForcedPhotometry,
+    ForcedRun,
     IngestRun,
     ModelRun,
+    ObjectDetection,
     Observation,
     PreprocessRun,
     ReferenceFrame,
+    SkyObject,
     ValidationEvent,
 )
 from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, key
@@ -68,12 +72,16 @@ def test_a_night_goes_from_files_to_detections(processed_survey: Deployment) -> 
     assert candidates
     assert {row["candidate_id"] for row in detections} >= {row["id"] for row in candidates}
     assert all(0 <= row["confidence_score"] <= 1 for row in detections)
+    objects = {row["id"] for row in processed_survey.rows(SkyObject)}
+    assert objects == {row["object_id"] for row in processed_survey.rows(ForcedPhotometry)}
+    assert len(objects) == len(processed_survey.rows(ObjectDetection)) > 0
 
 
 def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
     processed_survey: Deployment,
 ) -> None:
-    judged = processed_survey.rows(Detection)[0]["id"]
+    # A confident one: it is of an object already, and the verdict changes no object.
+    judged = max(processed_survey.rows(Detection), key=lambda row: row["confidence_score"])["id"]
     with processed_survey.engine.begin() as connection:
         connection.execute(
             insert(ValidationEvent).values(
@@ -88,7 +96,18 @@ def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
         connection.execute(
             text("UPDATE detections SET is_validated = true WHERE id = :id"), {"id": judged}
         )
-    tables = (Observation, PreprocessRun, DifferenceRun, Candidate, ModelRun, Detection)
+    tables = (
+        Observation,
+        PreprocessRun,
+        DifferenceRun,
+        Candidate,
+        ModelRun,
+        Detection,
+        SkyObject,
+        ObjectDetection,
+        ForcedRun,
+        ForcedPhotometry,
+    )
     before = {table: processed_survey.rows(table) for table in tables}
     stored = digests(processed_survey)
     forced = {
@@ -96,6 +115,7 @@ def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
             "preprocess": {"config": {"force": True}},
             "subtract": {"config": {"force": True}},
             "detections": {"ops": {"plan_judgement": {"config": {"force": True}}}},
+            "force_photometry": {"config": {"force": True}},
         }
     }
     for run_config in ({}, forced):
