@@ -41,7 +41,7 @@ def eso(sky: Sky, rounds: int) -> list[Figure]:
     gain = photon_transfer([sky.raw("eso085-030", name).data for name in names])
     first, second = (_with_gain(sky.frame("eso085-030", name), gain) for name in names)
     sources = source_mask(first)
-    pair, alignment = align_frames(first, second, CONFIG)
+    pair, alignment, _ = align_frames(first, second, CONFIG)
     rows = [
         reported("gain by photon transfer, e-/adu", f"{gain:.3f}"),
         reported("astrometric term (x, y), px", "{:.3f}, {:.3f}".format(*pair.shift_sigma_pix)),
@@ -130,7 +130,7 @@ def _recall_near_stars(first: Frame, second: Frame, rounds: int) -> tuple[int, i
     for seed in range(rounds):
         rng = np.random.default_rng(seed)
         x, y, flux = _plan_near_stars(first, second, rng)
-        pair, alignment = align_frames(inject_sources(first, x, y, flux, rng), second, CONFIG)
+        pair, alignment, _ = align_frames(inject_sources(first, x, y, flux, rng), second, CONFIG)
         planted += len(x)
         with_term += _found(pair, alignment, x, y)
         without += _found(without_term(pair), alignment, x, y)

@@ -7,6 +7,8 @@ import dagster as dg
 from astrid_dagster.assets.candidates import find_candidates
 from astrid_dagster.assets.detections import detections
 from astrid_dagster.assets.differences import subtract
+from astrid_dagster.assets.forced import force_photometry
+from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
@@ -17,6 +19,8 @@ NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
     subtract,
     find_candidates,
     detections,
+    associate_objects,
+    force_photometry,
 )
 """Everything of a night. References are left alone: they have a job of their own."""
 

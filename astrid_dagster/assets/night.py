@@ -33,7 +33,7 @@ _PROGRESS_EVERY = 10
 _TABLE_ROWS_MOST = 50
 _PRELOAD = tuple(
     f"astrid_core.stages.{stage}"
-    for stage in ("preprocess", "reference", "difference", "candidates")
+    for stage in ("preprocess", "reference", "difference", "candidates", "forced")
 )
 """Imported once by the server that all pools of a run fork their workers from."""
 

@@ -29,6 +29,8 @@ GRAPH = {
     "cutouts": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
     "candidates": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
     "detections": {"candidates", "difference_images", "difference_runs", "preprocess_runs"},
+    "objects": {"detections"},
+    "forced_photometry": {"objects", "reference_frames", "difference_images", "difference_runs"},
 }
 
 
@@ -73,6 +75,8 @@ def test_checks_block_and_belong_to_the_tables(graph) -> None:
         "reference_runs",
         "difference_runs",
         "candidates",
+        "objects",
+        "forced_photometry",
     }
 
 
