@@ -116,7 +116,7 @@ def test_components_are_what_the_card_allows(model, pair):
     science, difference = pair
     found = detect(model, science, difference, [], CONFIG)
     assert {source.detection_type for source in found} == {"component"}
-    assert 1 <= len(found) <= CONFIG.max_components
+    assert 10 <= len(found) <= CONFIG.max_components
     assert all(0 <= source.confidence_score <= 1 for source in found)
     assert detect(model, science, difference, [], CONFIG) == found, "deterministic on a CPU"
 
