@@ -265,7 +265,12 @@ def test_ctrl_c_during_up_leaves_nothing_running(servers_folder: Path) -> None:
     folder = servers_folder / "interrupted"
     environment = os.environ | {STATE_VARIABLE: str(folder)}
     up = subprocess.Popen(
-        [*ASTRID, "up"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*ASTRID, "up"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A suite started in the background of a script ignores Ctrl-C, and so would its child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert up.stdout is not None
     while b"postgres is ready" not in (line := up.stdout.readline()):
