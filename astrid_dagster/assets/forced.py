@@ -1,6 +1,5 @@
 """forced_photometry: the light curves of every known object of the night's fields."""
 
-import base64
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from astrid_dagster.assets.night import (
     Stream,
     compute,
     describe,
+    inline_picture,
     open_bench,
     summary_check,
     summary_spec,
@@ -127,10 +127,9 @@ def _preview(
     }
     points = assemble_light_curve(rows.values())
     title = f"{brightest['field']}, object {brightest['id']}"
-    encoded = base64.b64encode(plot_light_curve(points, title)).decode()
     return {
         "brightest object": str(brightest["id"]),
-        "light curve": dg.MetadataValue.md(
-            f"![light curve of the brightest object](data:image/png;base64,{encoded})"
+        "light curve": inline_picture(
+            "light curve of the brightest object", plot_light_curve(points, title)
         ),
     }
