@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from sqlalchemy import select
 
-from astrid_stack.dagster_client import DagsterClient, RunState
+from astrid_stack.dagster_client import DagsterClient
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from benchmarks.night import SCIENCE_NIGHT, stack
@@ -82,13 +82,12 @@ def _crash(state: State, asset: str, *, with_code_server: bool) -> None:
         raise SystemExit("the run was not interrupted: nothing was shown")
 
 
-def _follow(state: State) -> list[RunState]:
+def _follow(state: State) -> None:
     client = DagsterClient(state.address("dagster"))
     runs = client.follow(client.launch("nightly", [NIGHT]), lambda _: None, _WAIT_S)
     for run in runs:
         if run.status != "SUCCESS":
             raise SystemExit(f"run {run.run_id} ended {run.status}")
-    return runs
 
 
 def snapshot(state: State) -> Snapshot:
