@@ -44,17 +44,23 @@ class Deployment:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-@contextmanager
-def deploy(
-    database_url: str, bucket: S3Store, folder: Path, surveys_file: Path
-) -> Iterator[Deployment]:
-    """Set the environment, make the tables, register the shipped champion."""
-    environment = {
+def server_variables(database_url: str, bucket: S3Store) -> dict[str, str]:
+    """Variables that lead a process to the test servers."""
+    return {
         "ASTRID_DATABASE_URL": database_url,
         "ASTRID_S3_ENDPOINT": bucket.endpoint,
         "ASTRID_S3_BUCKET": bucket.bucket,
         "ASTRID_S3_ACCESS_KEY_ID": bucket.access_key_id,
         "ASTRID_S3_SECRET_ACCESS_KEY": bucket.secret_access_key,
+    }
+
+
+@contextmanager
+def deploy(
+    database_url: str, bucket: S3Store, folder: Path, surveys_file: Path
+) -> Iterator[Deployment]:
+    """Set the environment, make the tables, register the shipped champion."""
+    environment = server_variables(database_url, bucket) | {
         "ASTRID_MLFLOW_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "ASTRID_CACHE_DIR": str(folder / "cache"),
         "ASTRID_SURVEYS_FILE": str(surveys_file),

@@ -47,6 +47,7 @@ from dbschema.models import (
 from tests import rows
 from tests.astrid_dagster.conftest import key
 from tests.astrid_dagster.test_pipeline import materialize
+from tests.deployment import server_variables
 
 SURVEY = "simulated"
 NIGHTS = (dt.date(2025, 9, 10), dt.date(2025, 9, 11))
@@ -88,17 +89,12 @@ def engine(
     migrated_url: str, s3_empty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     """A database and a store, with the surveys that are packaged."""
-    values = {
-        "DATABASE_URL": migrated_url,
-        "S3_ENDPOINT": s3_empty.endpoint,
-        "S3_BUCKET": s3_empty.bucket,
-        "S3_ACCESS_KEY_ID": s3_empty.access_key_id,
-        "S3_SECRET_ACCESS_KEY": s3_empty.secret_access_key,
-        "MLFLOW_URI": "http://127.0.0.1:1",
-        "WORKERS": "0",
+    values = server_variables(migrated_url, s3_empty) | {
+        "ASTRID_MLFLOW_URI": "http://127.0.0.1:1",
+        "ASTRID_WORKERS": "0",
     }
     for name, value in values.items():
-        monkeypatch.setenv(f"ASTRID_{name}", value)
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     get_settings.cache_clear()
     yield DatabaseResource().engine()

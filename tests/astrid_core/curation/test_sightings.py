@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from astrid_core.curation.objects import ObjectConfig
@@ -14,7 +14,6 @@ from astrid_core.curation.sightings import FieldObjects, associate_night
 from astrid_core.identity import field_id, object_id
 from astrid_core.sky import cone_ranges
 from dbschema.models import (
-    Base,
     Candidate,
     Detection,
     DetectionConsensus,
@@ -29,6 +28,7 @@ from dbschema.models import (
 )
 from dbschema.session import make_engine
 from tests import rows
+from tests.rows import add
 
 CONFIG = ObjectConfig()
 MODEL = rows.model_row()
@@ -46,11 +46,6 @@ def connection(migrated_url: str) -> Iterator[Connection]:
         add(connection, ReferenceFrame, REFERENCE)
         yield connection
     engine.dispose()
-
-
-def add(connection: Connection, table: type[Base], *values: rows.Row) -> None:
-    for row in values:
-        connection.execute(insert(table).values(**row))
 
 
 def store_night(
