@@ -28,7 +28,7 @@ class MaskGrowth(_Part):
         default=1.0, ge=0, le=10, description="Width of the EDGE band along missing data."
     )
     saturation_residual: float = Field(
-        default=0.02,
+        default=0.1,
         gt=0,
         le=1,
         description="Saturated stars are masked out to where this fraction of their profile "
