@@ -33,6 +33,7 @@ def plan_injections(
     snr_range: tuple[float, float] = (3.0, 50.0),
     spacing_pix: float = SPACING_PIX,
     margin_pix: float = 20.0,
+    preferred: F64 | None = None,
 ) -> NDArray[Any]:
     """Choose where and how bright to inject: a jittered grid, log-uniform in S/N_true.
 
@@ -47,12 +48,17 @@ def plan_injections(
         Science units per reference unit of the same source.
     snr_range, spacing_pix, margin_pix
         Range of S/N_true, least separation, least distance from the frame's edge.
+    preferred
+        (n, 2) x, y to inject at as far as the separation allows, the first ones first
+        (hosts, say); the grid fills the rest of the frame.
 
     Returns
     -------
     Array of ``INJECTION_DTYPE``; positions with unusable pixels within one FWHM are left out.
     """
     x, y = _jittered_grid(science.shape, spacing_pix, margin_pix, rng)
+    if preferred is not None and len(preferred):
+        x, y = _around(preferred, x, y, science.shape, spacing_pix, margin_pix)
     snr = np.exp(rng.uniform(np.log(snr_range[0]), np.log(snr_range[1]), len(x)))
     free = _is_usable(science, x, y)
     plan = np.zeros(int(free.sum()), dtype=INJECTION_DTYPE)
@@ -161,6 +167,27 @@ def _jittered_grid(
     grid_x, grid_y = (axis.ravel() for axis in np.meshgrid(*axes))
     jitter = rng.uniform(-0.125 * spacing, 0.125 * spacing, (2, len(grid_x)))
     return grid_x + jitter[0], grid_y + jitter[1]
+
+
+def _around(
+    preferred: F64, x: F64, y: F64, shape: tuple[int, int], spacing: float, margin: float
+) -> tuple[F64, F64]:
+    """Preferred positions that keep their distance, then what of a grid keeps its from them."""
+    ny, nx = shape
+    taken: list[F64] = []
+    for position in preferred:
+        inside = (
+            margin <= position[0] <= nx - 1 - margin and margin <= position[1] <= ny - 1 - margin
+        )
+        if inside and all(np.hypot(*(position - other)) >= spacing for other in taken):
+            taken.append(position)
+    kept = [
+        point
+        for point in np.column_stack([x, y])
+        if all(np.hypot(*(point - other)) >= spacing for other in taken)
+    ]
+    both = np.array([*taken, *kept]).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
 
 
 def _is_usable(frame: Frame, x: F64, y: F64) -> NDArray[np.bool_]:

@@ -180,6 +180,7 @@ class SurveyConfig(_Model):
     differencing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     extraction: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     detection: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
+    depth: dict[str, Any] = Field(default_factory=dict, description="monitoring.DepthConfig.")
 
     @model_validator(mode="after")
     def _adapter_has_its_options(self) -> "SurveyConfig":

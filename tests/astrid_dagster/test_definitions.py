@@ -29,6 +29,7 @@ GRAPH = {
     "cutouts": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
     "candidates": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
     "detections": {"candidates", "difference_images", "difference_runs", "preprocess_runs"},
+    "survey_depth": {"processed_frames", "difference_runs", "reference_frames"},
 }
 
 
@@ -73,6 +74,7 @@ def test_checks_block_and_belong_to_the_tables(graph) -> None:
         "reference_runs",
         "difference_runs",
         "candidates",
+        "survey_depth",
     }
 
 
@@ -92,12 +94,12 @@ def test_only_the_unet_op_asks_for_a_gpu() -> None:
 
 
 def test_jobs_schedule_and_sensor_are_there() -> None:
-    assert {job.name for job in defs.jobs} == {"nightly", "reference_nights", "references"}
+    assert {job.name for job in defs.jobs} == {"nightly", "reference_nights", "references", "depth"}
     assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
     assert [sensor.name for sensor in defs.sensors] == ["report_failed_runs"]
 
 
-def test_the_nightly_job_leaves_references_alone() -> None:
+def test_the_nightly_job_leaves_references_and_depth_alone() -> None:
     job = defs.resolve_job_def("nightly")
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == GRAPH.keys() - {"reference_frames", "reference_runs"}
+    assert keys == GRAPH.keys() - {"reference_frames", "reference_runs", "survey_depth"}
