@@ -17,16 +17,14 @@ from astrid_core.differencing.subtract import subtract_frames
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import extract_candidates
 from astrid_core.extraction.sources import Source
-from astrid_core.flags import UNUSABLE, PixelFlag
 from astrid_core.frame import Frame
+from astrid_core.monitoring.scorr import searched_mpix, searched_pixels
 from astrid_core.monitoring.surroundings import environments, special_positions
 from astrid_core.simulation.injection import SPACING_PIX, inject_sources, plan_injections
 from astrid_core.simulation.recovery import match_changes
 
 DEPTH_VERSION = "1"
 """Code version of this stage: part of every depth run's id."""
-
-_OFF_LIMITS = UNUSABLE | PixelFlag.EDGE
 
 PLANTED_DTYPE = np.dtype(
     [
@@ -134,7 +132,7 @@ def measure_depth(
     injected = inject_sources(science, plan["x_pix"], plan["y_pix"], plan["flux"], rng)
     difference = subtract_frames(injected, reference, differencing)
     found = extract_candidates(difference, injected, extraction).candidates
-    off_limits = (difference.mask & int(_OFF_LIMITS)) != 0
+    off_limits = ~searched_pixels(difference)
     masked = off_limits[np.rint(plan["y_pix"]).astype(int), np.rint(plan["x_pix"]).astype(int)]
     # Candidates are matched to all injections: one at the border of a masked star is still
     # an injection, and no false positive.
@@ -148,7 +146,7 @@ def measure_depth(
         planted=plan[~masked],
         n_masked=int(masked.sum()),
         unmatched=tuple(s for s, index in zip(found, match, strict=True) if index < 0),
-        searched_mpix=float((~off_limits).sum()) / 1e6,
+        searched_mpix=searched_mpix(difference),
         masked_fraction=float(off_limits.mean()),
         zero_point_mag=science.meta.zero_point_mag,
         degraded_because=difference.degraded_because,

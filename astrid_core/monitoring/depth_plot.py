@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from astrid_core.monitoring.completeness import CompletenessBin
 from astrid_core.monitoring.depth_summary import MAGNITUDE_BIN, DepthSummary
@@ -44,6 +44,7 @@ def depth_png(title: str, by_filter: Mapping[str, DepthSummary], threshold_sigma
     """
     with style():
         figure = new_figure(12.0, 0.5 + 3.1 * len(by_filter))
+        figure.set_layout_engine("constrained")
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         grid = figure.subplots(len(by_filter), 3, squeeze=False, width_ratios=(1.15, 1.15, 0.8))
         for axes, (band, summary) in zip(grid, by_filter.items(), strict=True):
@@ -57,7 +58,7 @@ def _draw_snr(axes: "Axes", band: str, summary: DepthSummary, threshold: float) 
     snr = np.geomspace(3.0, 40.0, 200)
     axes.plot(
         snr,
-        norm.cdf(snr - threshold),
+        ndtr(snr - threshold),
         color=GREY,
         lw=1.2,
         ls="--",

@@ -58,7 +58,7 @@ def new_figure(width_in: float, height_in: float) -> "Figure":
     """An empty figure that belongs to no window system."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width_in, height_in), layout="constrained")
+    return Figure(figsize=(width_in, height_in))
 
 
 def png(figure: "Figure", dpi: int = 110) -> bytes:

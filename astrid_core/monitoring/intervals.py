@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy.stats import chi2, norm
+from scipy.special import gammainccinv, gammaincinv, ndtri
 
 CONFIDENCE = 0.95
 """Coverage of the two-sided intervals that are reported."""
@@ -32,7 +32,7 @@ def wilson_interval(n_success: int, n_trials: int, confidence: float = CONFIDENC
         raise ValueError(f"{n_success} successes of {n_trials} trials")
     if n_trials == 0:
         return Interval(0.0, 1.0)
-    z2 = float(norm.isf((1.0 - confidence) / 2.0)) ** 2
+    z2 = float(ndtri((1.0 - confidence) / 2.0)) ** 2
     fraction = n_success / n_trials
     middle = (fraction + z2 / (2 * n_trials)) / (1 + z2 / n_trials)
     spread = fraction * (1 - fraction) / n_trials + z2 / (4 * n_trials**2)
@@ -46,8 +46,9 @@ def wilson_interval(n_success: int, n_trials: int, confidence: float = CONFIDENC
 def poisson_interval(n_events: int, confidence: float = CONFIDENCE) -> Interval:
     """Central interval of a Poisson mean.
 
-    Garwood (1936), by quantiles of χ²; the same as Gehrels (1986, ApJ 303, 336), eq. 1-2.
+    Garwood (1936), by quantiles of the Γ distribution; the same as Gehrels (1986, ApJ 303,
+    336), eq. 1-2.
     """
     tail = (1.0 - confidence) / 2.0
-    low = 0.0 if n_events == 0 else float(chi2.ppf(tail, 2 * n_events)) / 2.0
-    return Interval(low, float(chi2.isf(tail, 2 * n_events + 2)) / 2.0)
+    low = 0.0 if n_events == 0 else float(gammaincinv(n_events, tail))
+    return Interval(low, float(gammainccinv(n_events + 1, tail)))

@@ -112,7 +112,7 @@ def _describe(
     title: str, summaries: Mapping[str, DepthSummary], threshold_sigma: float
 ) -> dict[str, object]:
     """Headline figures, the table and the curve."""
-    if not summaries:
+    if not any(summary.n_injected for summary in summaries.values()):
         return {}
     metadata: dict[str, object] = {}
     for band, summary in summaries.items():

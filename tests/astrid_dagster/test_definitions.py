@@ -66,15 +66,22 @@ def test_references_are_by_survey_and_everything_else_by_survey_and_night(graph)
             assert {d.name for d in partitions.partitions_defs} == {"survey", "night"}
 
 
-def test_checks_block_and_belong_to_the_tables(graph) -> None:
-    blocking = {check.asset_key.to_user_string() for check in graph.asset_check_keys}
-    assert blocking == {
-        "observations",
-        "preprocess_runs",
-        "reference_runs",
-        "difference_runs",
-        "candidates",
-        "survey_depth",
+def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
+    checks = {
+        (check.asset_key.to_user_string(), check.name): graph.get_check_spec(check).blocking
+        for check in graph.asset_check_keys
+    }
+    assert checks == {
+        ("observations", "every_file_ingested"): True,
+        ("preprocess_runs", "every_frame_processed"): True,
+        ("preprocess_runs", "frame_quality_in_range"): False,
+        ("reference_runs", "every_reference_built"): True,
+        ("difference_runs", "every_frame_differenced"): True,
+        ("difference_runs", "difference_quality_in_range"): False,
+        ("candidates", "every_difference_searched"): True,
+        ("candidates", "candidate_density_in_range"): False,
+        ("survey_depth", "every_frame_injected"): True,
+        ("survey_depth", "completeness_as_promised"): False,
     }
 
 

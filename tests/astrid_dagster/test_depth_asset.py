@@ -25,6 +25,34 @@ def outcome(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluat
     return {check.check_name: check for check in result.get_asset_check_evaluations()}
 
 
+def assert_quality_is_measured(
+    deployment: Deployment, night_run: dg.ExecuteInProcessResult
+) -> None:
+    """Measures are stored, checked and drawn by the nightly assets themselves."""
+    differences = rows(deployment, DifferenceRun)
+    assert all(0.8 < run["scorr_sigma_blank"] < 1.25 for run in differences)
+    density = [run["candidates_per_mpix"] for run in rows(deployment, ExtractionRun)]
+    n_candidates = len(rows(deployment, Candidate))
+    # Dithers leave a border of these small frames unsearched.
+    assert 0.6 * sum(density) < n_candidates / 0.256**2 < sum(density)
+    checks = outcome(night_run)
+    for name in ("frame_quality", "candidate_density"):
+        assert checks[f"{name}_in_range"].passed, checks[f"{name}_in_range"].description
+    # So crowded a field (6000 stars per Mpix) may well be out of range on sources, and told.
+    crowded = [run for run in differences if not 0.7 < run["scorr_sigma_sources"] < 1.6]
+    check = checks["difference_quality_in_range"]
+    assert check.metadata["n_out_of_range"].value == len(crowded)
+    assert check.passed == (not crowded)
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    (event,) = [
+        event
+        for event in night_run.asset_materializations_for_node("find_candidates")
+        if event.asset_key.path[-1] == "candidates"
+    ]
+    page = event.metadata["night quality"].value
+    assert page.startswith("![quality over the night](data:image/png;base64,")
+
+
 def metadata(result: dg.ExecuteInProcessResult) -> dict[str, object]:
     (event,) = result.asset_materializations_for_node("measure_depth")
     return {name: value.value for name, value in event.metadata.items()}
@@ -36,7 +64,9 @@ def test_a_night_s_depth_is_measured_once_and_touches_no_other_table(
     for night in REFERENCE_NIGHTS[:2]:
         assert materialize([ingest, processed], key(night)).success
     assert materialize([build_references], "simulated").success
-    assert materialize([ingest, processed, subtract, find_candidates], NIGHT).success
+    night_run = materialize([ingest, processed, subtract, find_candidates], NIGHT)
+    assert night_run.success
+    assert_quality_is_measured(deployment, night_run)
     others = (DifferenceRun, ExtractionRun, Candidate)
     before = {table: rows(deployment, table) for table in others}
 
