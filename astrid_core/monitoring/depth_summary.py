@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtr
 
 from astrid_core.monitoring.completeness import (
     CompletenessBin,
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 MAGNITUDE_BIN = 0.5
 PROMISED = {(7.0, 10.0): 0.985, (10.0, float("inf")): 0.995}
 """Completeness on blank sky that S/N_true promises of a pipeline in order, by bin."""
+_CHANCE = 0.01
 _LN10_OVER_2P5 = 0.4 * math.log(10)
 
 
@@ -164,15 +166,19 @@ def summarise(frames: Sequence[Json], rng: np.random.Generator) -> DepthSummary:
 
 
 def shortfalls(summary: DepthSummary) -> tuple[str, ...]:
-    """Bins whose completeness on blank sky is below what is promised, by more than chance."""
+    """Bins whose completeness on blank sky is below what is promised, by more than chance.
+
+    So few found, or fewer, would come once in a hundred nights in order (exact binomial).
+    """
     found = []
     for one in summary.environments["blank"].by_snr:
         high = math.inf if one.high is None else one.high
         promised = PROMISED.get((one.low, high), 0.0)
-        if one.completeness is not None and one.completeness_high < promised:
+        chance = float(bdtr(one.n_recovered, one.n_injected, promised)) if one.n_injected else 1.0
+        if promised and chance < _CHANCE:
             found.append(
                 f"S/N {one.low:g} to {high:g}: {one.n_recovered} of {one.n_injected} found, "
-                f"at most {one.completeness_high:.1%} where {promised:.1%} is promised"
+                f"where {promised:.1%} is promised (chance {chance:.1g})"
             )
     return tuple(found)
 

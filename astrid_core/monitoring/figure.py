@@ -71,6 +71,7 @@ def png(figure: "Figure", dpi: int = 110) -> bytes:
 def nothing_to_show(axes: "Axes", text: str) -> None:
     """Say in an empty panel why it is empty."""
     axes.grid(False)
-    axes.set_xticks([])
+    # Not by removing the ticks of x, which panels may share.
+    axes.tick_params(bottom=False, labelbottom=False)
     axes.set_yticks([])
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)

@@ -252,7 +252,9 @@ def _times(records: Sequence[FrameRecord]) -> tuple[NDArray[np.float64], bool]:
 
 def _time_axis(grid: Any, has_times: bool) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import MaxNLocator
 
+    grid[0, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if has_times:
         locator = AutoDateLocator(minticks=2, maxticks=6)
         grid[0, 0].xaxis.set_major_locator(locator)

@@ -194,6 +194,13 @@ def test_a_pipeline_that_misses_bright_sources_is_told_on() -> None:
     assert any(text.startswith("S/N 10 to inf") for text in shortfalls(summary))
 
 
+def test_one_source_missed_of_few_is_chance() -> None:
+    one = quiet(0)
+    planted = one.planted[one.planted["environment"] == "blank"][:3].copy()
+    planted["snr_true"], planted["is_recovered"] = 8.0, [True, True, False]
+    assert shortfalls(summary_of([dataclasses.replace(one, planted=planted)])) == ()
+
+
 def blinded(measurement: DepthMeasurement) -> DepthMeasurement:
     """The measurement of a pipeline that loses every tenth source."""
     planted = measurement.planted.copy()
