@@ -63,8 +63,9 @@ def plan_injections(
     free = _is_usable(science, x, y)
     plan = np.zeros(int(free.sum()), dtype=INJECTION_DTYPE)
     plan["x_pix"], plan["y_pix"], plan["snr_true"] = x[free], y[free], snr[free]
+    noise = _typical_variance(reference)
     for row in plan:
-        filt, light = _filter_at(science, row["x_pix"], row["y_pix"], reference, flux_ratio)
+        filt, light = _filter_at(science, row["x_pix"], row["y_pix"], reference, noise, flux_ratio)
         row["flux"] = filt.flux_for_snr(
             row["snr_true"], source_gain=science.meta.source_gain, light_variance=light
         )
@@ -85,7 +86,8 @@ def matched_filter_snr(
     The noise holds sky and read noise of both frames, the photons of the light already
     there and the source's own. See :func:`plan_injections` for the parameters.
     """
-    filt, light = _filter_at(science, x_pix, y_pix, reference, flux_ratio)
+    noise = _typical_variance(reference)
+    filt, light = _filter_at(science, x_pix, y_pix, reference, noise, flux_ratio)
     return filt.snr(flux, science.meta.source_gain, light)
 
 
@@ -136,8 +138,18 @@ def shifted(stamp: NDArray[np.floating], dx: float, dy: float) -> F64:
     return np.asarray(moved[pad : pad + stamp.shape[0], pad : pad + stamp.shape[1]])
 
 
+def _typical_variance(reference: Frame | None) -> float:
+    """Median variance of a reference; 0 for none, which counts as noiseless."""
+    return 0.0 if reference is None else float(np.median(reference.variance))
+
+
 def _filter_at(
-    science: Frame, x: float, y: float, reference: Frame | None, flux_ratio: float
+    science: Frame,
+    x: float,
+    y: float,
+    reference: Frame | None,
+    reference_variance: float,
+    flux_ratio: float,
 ) -> tuple[MatchedFilter, float]:
     """Optimal filter at a position and the variance that the light there adds to it."""
     column, row = round(x), round(y)
@@ -151,7 +163,7 @@ def _filter_at(
             science.psf.at(x, y),
             variance,
             reference.psf.centre(),
-            flux_ratio**2 * float(np.median(reference.variance)),
+            flux_ratio**2 * reference_variance,
             flux_ratio * gain / reference_gain if reference_gain > 0 else 0.0,
         )
     light = np.nan_to_num(cut_stamp(science.data, column, row, filt.science.shape[0] // 2))
