@@ -40,6 +40,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.night
+	$(BIN)/python -m benchmarks.differencing --short $(if $(DATA),--data "$(DATA)")
 
 # On Linux PyPI's torch is the CUDA build, gigabytes large. Unless ASTRID_CUDA=1 asks for it,
 # take the CPU build: the wheel pip already finds, else PyTorch's public CPU index.

@@ -1,4 +1,4 @@
-"""Mask bits of pixels and flags of candidates: one meaning each, everywhere."""
+"""Mask bits of pixels, flags of candidates and measurements: one meaning each, everywhere."""
 
 from enum import IntFlag
 
@@ -51,6 +51,21 @@ class CandidateFlag(IntFlag):
     """A blend: several peaks under one detection threshold."""
 
 
-def flag_names(flags: int) -> list[str]:
-    """Lower-case names of the candidate flags set in ``flags``, in bit order."""
-    return [flag.name.lower() for flag in CandidateFlag if flags & flag and flag.name]
+class ForcedFlag(IntFlag):
+    """Flags of a forced measurement: what its flux should not be trusted for, and why."""
+
+    MASKED = 1
+    """Too much of the PSF lies on unusable pixels: there is no flux."""
+    NEAR_MASKED = 2
+    """Some of the PSF lies on unusable pixels."""
+    EDGE = 4
+    """In the band where the subtraction's kernels are incomplete."""
+    REFERENCE_MASKED = 8
+    """The reference is unusable or ends there: there is no reference flux."""
+    DEGRADED_FRAME = 16
+    """Its difference image is out of its quality range."""
+
+
+def flag_names(flags: int, kind: type[CandidateFlag | ForcedFlag] = CandidateFlag) -> list[str]:
+    """Lower-case names of the flags of a kind set in ``flags``, in bit order."""
+    return [flag.name.lower() for flag in kind if flags & flag and flag.name]

@@ -46,7 +46,7 @@ def run_id(
     Parameters
     ----------
     stage
-        ``ingest``, ``preprocess``, ``reference``, ``difference`` or ``model``.
+        ``ingest``, ``preprocess``, ``reference``, ``difference``, ``model`` or ``forced``.
     subject
         The observation (or reference slot) the run is about.
     inputs
@@ -72,6 +72,25 @@ def component_id(model_run: UUID, is_negative: bool, x_peak_pix: int, y_peak_pix
 def detection_id(model_run: UUID, source: UUID) -> UUID:
     """Id of a detection: the model run and the candidate or component it judged."""
     return derive_id("detection", model_run, source)
+
+
+def field_id(survey: str, field: str) -> UUID:
+    """Id of a survey's field."""
+    return derive_id("field", survey, field)
+
+
+def object_id(observation: UUID, x_pix: float, y_pix: float) -> UUID:
+    """Id of an object: the observation it was first detected on, and the pixel there.
+
+    Not the detection, whose id changes with every version of code, model or reference:
+    the same thing found again keeps its name.
+    """
+    return derive_id("object", observation, round(x_pix), round(y_pix))
+
+
+def forced_id(sky_object: UUID, difference_run: UUID) -> UUID:
+    """Id of a forced measurement: the object and the difference image."""
+    return derive_id("forced", sky_object, difference_run)
 
 
 def config_digest(config: Mapping[str, object]) -> str:

@@ -1,11 +1,15 @@
 """Sky positions: pixels to ICRS, footprints, and the HEALPix column that indexes them."""
 
 import math
+import warnings
+from collections.abc import Sequence
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from astropy_healpix import HEALPix
+from numpy.typing import NDArray
 
 HEALPIX_ORDER = 16
 """Cells of 3.2 arcsec: finer than a survey's astrometry needs, 36 bits of a bigint."""
@@ -44,6 +48,31 @@ def cone_ranges(ra_deg: float, dec_deg: float, radius_deg: float) -> list[tuple[
 def sky_position(wcs: WCS | None, x_pix: float, y_pix: float) -> tuple[float | None, float | None]:
     """(ra, dec) in degrees ICRS of a 0-based pixel; (None, None) without WCS."""
     return (None, None) if wcs is None else _icrs(wcs, x_pix, y_pix)
+
+
+def pixel_positions(
+    wcs: WCS, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(x, y) 0-based pixels of positions (degrees ICRS); NaN where the WCS cannot tell."""
+    sky = SkyCoord(ra_deg, dec_deg, unit="deg", frame="icrs")
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore")  # distortions do not converge far off the frame
+        x, y = wcs.world_to_pixel(sky)
+    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+
+def unit_vectors(ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3) directions; distances between near ones are their separation in radians."""
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
+def pixel_scale_arcsec(corners: Sequence[Sequence[float]], width_pix: int) -> float:
+    """Arcsec per pixel of a frame from the footprint that :func:`footprint` makes of it."""
+    (ra_0, dec_0), (ra_1, dec_1) = corners[:2]
+    ends = unit_vectors(np.array([ra_0, ra_1]), np.array([dec_0, dec_1]))
+    angle = 2.0 * np.arcsin(np.linalg.norm(ends[1] - ends[0]) / 2.0)
+    return float(np.degrees(angle) * 3600.0 / width_pix)
 
 
 def footprint(

@@ -22,9 +22,11 @@ from sqlalchemy import (
     select,
 )
 
+from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
+from astrid_dagster.io_managers.selects import Rows, epochs_query
 from astrid_dagster.io_managers.transactions import in_transaction
 from dbschema.models import Base
 from dbschema.session import make_engine
@@ -60,7 +62,7 @@ class DatabaseResource(dg.ConfigurableResource):
 
 
 class RunLedger(dg.ConfigurableResource):
-    """Which content-addressed runs have been done before, so that none is done twice."""
+    """What has been done before: so that no run is done twice, and other nights are known."""
 
     database: DatabaseResource
 
@@ -98,8 +100,18 @@ class RunLedger(dg.ConfigurableResource):
         (key,) = inspect(table).primary_key
         return next(iter(self._rows(table, key == row_id)), None)
 
+    def epochs(self, survey: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of the current difference images of fields, of every night."""
+        return self._fetch(epochs_query(survey, fields))
+
+    def measurements(self, object_id: UUID) -> list[dict[str, Any]]:
+        """Rows of an object's forced photometry on current difference images."""
+        return self.database.run(lambda connection: measurements_of(connection, object_id))
+
     def _rows(self, table: type[Base], *where: ColumnElement[bool]) -> list[dict[str, Any]]:
-        query = select(table.__table__).where(*where)
+        return self._fetch(select(table.__table__).where(*where))
+
+    def _fetch(self, query: Rows) -> list[dict[str, Any]]:
         return self.database.run(
             lambda connection: [dict(row) for row in connection.execute(query).mappings()]
         )

@@ -1,11 +1,11 @@
-"""A small client of Dagster's GraphQL: launch a backfill, follow its runs.
+"""A small client of Dagster's GraphQL: launch a backfill or a job's run, follow the runs.
 
 What belongs here: what the command line asks of a running Dagster. What does not: any
 definition; partitions and assets are named by text, as a person would in the UI.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,14 @@ from astrid_stack.errors import StackError
 _LOCATION = "astrid"
 _REPOSITORY = "__repository__"
 _FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+_PARTITION_TAG = "dagster/partition"
+_BACKFILL_TAG = "dagster/backfill"
+_LOOK_AT_LOCATION = "Look at the code location in Dagster's UI; it may have failed to load."
 _POLL_S = 1.0
 _TIMEOUT_S = 30.0
 
-_LAUNCH = """
-mutation Launch($backfill: LaunchBackfillParams!) {
+_BACKFILL = """
+mutation Backfill($backfill: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $backfill) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
@@ -28,6 +31,20 @@ mutation Launch($backfill: LaunchBackfillParams!) {
     ... on PartitionKeysNotFoundError { message }
     ... on InvalidSubsetError { message }
     ... on UnauthorizedError { message }
+  }
+}
+"""
+
+_LAUNCH = """
+mutation Launch($run: ExecutionParams!) {
+  launchRun(executionParams: $run) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on PipelineNotFoundError { message }
+    ... on InvalidSubsetError { message }
+    ... on UnauthorizedError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
   }
 }
 """
@@ -43,7 +60,7 @@ query Runs($filter: RunsFilter!) {
 }
 """
 
-_BACKFILL = """
+_BACKFILL_STATUS = """
 query Backfill($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
     ... on PartitionBackfill { status error { message } }
@@ -72,8 +89,25 @@ class StepTime:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """Runs that were asked for.
+
+    Attributes
+    ----------
+    run_filter
+        Dagster's filter that selects them.
+    backfill_id
+        The backfill that makes them; None where they were launched themselves.
+    """
+
+    n_runs: int
+    run_filter: dict[str, Any]
+    backfill_id: str | None = None
+
+
+@dataclass(frozen=True)
 class RunState:
-    """One run of a backfill."""
+    """One run."""
 
     run_id: str
     status: str
@@ -98,16 +132,18 @@ class DagsterClient:
         """Have the code location read its configuration again."""
         self._query(_RELOAD, {"name": _LOCATION})
 
-    def backfill(self, assets: Sequence[str], partitions: Sequence[str], title: str) -> str:
-        """Launch a backfill of assets over partitions; answers its id.
+    def backfill(self, assets: Sequence[str], partitions: Sequence[str], title: str) -> Launch:
+        """Launch a backfill of assets over partitions, one run each.
 
         Raises
         ------
         StackError
             If Dagster refuses it, with Dagster's own words.
         """
+        if not partitions:
+            return Launch(0, {})
         answer = self._query(
-            _LAUNCH,
+            _BACKFILL,
             {
                 "backfill": {
                     "assetSelection": [{"path": [asset]} for asset in assets],
@@ -120,46 +156,71 @@ class DagsterClient:
         if "backfillId" not in answer:
             raise StackError(
                 f"Dagster refused the backfill '{title}': {answer.get('message', answer)}",
-                remedy="Look at the code location in Dagster's UI; it may have failed to load.",
+                remedy=_LOOK_AT_LOCATION,
             )
-        return str(answer["backfillId"])
+        backfill_id = str(answer["backfillId"])
+        tag = {"key": _BACKFILL_TAG, "value": backfill_id}
+        return Launch(len(partitions), {"tags": [tag]}, backfill_id)
 
-    def runs(self, backfill_id: str) -> list[RunState]:
-        """The backfill's runs so far."""
-        tag = {"key": "dagster/backfill", "value": backfill_id}
-        answer = self._query(_RUNS, {"filter": {"tags": [tag]}})
-        return [_run_state(run) for run in answer["runsOrError"]["results"]]
+    def launch(self, job: str, partitions: Sequence[Mapping[str, str] | str]) -> Launch:
+        """Launch a job once per partition: at once, where a backfill awaits its daemon's tick.
 
-    def follow(
-        self,
-        backfill_id: str,
-        expected_runs: int,
-        report: Callable[[list[RunState]], None],
-        timeout_s: float,
-    ) -> list[RunState]:
-        """Wait until a backfill's runs are finished, reporting each look at them.
+        Parameters
+        ----------
+        partitions
+            Key of each, or of a multi-partition its keys by dimension.
 
         Raises
         ------
         StackError
-            If the backfill itself fails or nothing finishes in ``timeout_s``.
+            If Dagster refuses it, with Dagster's own words.
         """
+        run_ids = []
+        for partition in partitions:
+            answer = self._query(_LAUNCH, {"run": _execution(job, partition)})["launchRun"]
+            if "run" not in answer:
+                raise StackError(
+                    f"Dagster refused to run {job} for {partition}: "
+                    f"{answer.get('message', answer)}",
+                    remedy=_LOOK_AT_LOCATION,
+                )
+            run_ids.append(answer["run"]["runId"])
+        return Launch(len(run_ids), {"runIds": run_ids})
+
+    def runs(self, launch: Launch) -> list[RunState]:
+        """The runs so far."""
+        answer = self._query(_RUNS, {"filter": launch.run_filter})
+        return [_run_state(run) for run in answer["runsOrError"]["results"]]
+
+    def follow(
+        self, launch: Launch, report: Callable[[list[RunState]], None], timeout_s: float
+    ) -> list[RunState]:
+        """Wait until all runs are finished, reporting each look at them.
+
+        Raises
+        ------
+        StackError
+            If the backfill itself fails or the runs do not finish in ``timeout_s``.
+        """
+        if not launch.n_runs:
+            return []
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            runs = self.runs(backfill_id)
+            runs = self.runs(launch)
             report(runs)
-            if len(runs) >= expected_runs and all(run.is_finished for run in runs):
+            if len(runs) >= launch.n_runs and all(run.is_finished for run in runs):
                 return runs
-            self._raise_if_failed(backfill_id)
+            if launch.backfill_id is not None:
+                self._raise_if_failed(launch.backfill_id)
             time.sleep(_POLL_S)
         raise StackError(
-            f"Backfill {backfill_id} did not finish in {timeout_s:.0f} s",
-            remedy="Look at it in Dagster's UI under Runs > Backfills; 'astrid status' tells "
-            "whether the daemon is up.",
+            f"{launch.n_runs} runs did not finish in {timeout_s:.0f} s",
+            remedy="Look at them in Dagster's UI under Runs; 'astrid status' tells whether "
+            "the daemon is up.",
         )
 
     def _raise_if_failed(self, backfill_id: str) -> None:
-        backfill = self._query(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
+        backfill = self._query(_BACKFILL_STATUS, {"id": backfill_id})["partitionBackfillOrError"]
         if str(backfill.get("status", "")).startswith("FAIL"):
             error = (backfill.get("error") or {}).get("message", "no message")
             raise StackError(
@@ -190,6 +251,27 @@ class DagsterClient:
         return data
 
 
+def _execution(job: str, partition: Mapping[str, str] | str) -> dict[str, Any]:
+    """Execution parameters of a job's run for a partition, as Dagster's UI would send them."""
+    if isinstance(partition, str):
+        tags = {_PARTITION_TAG: partition}
+    else:
+        key = "|".join(partition[dimension] for dimension in sorted(partition))
+        tags = {_PARTITION_TAG: key}
+        tags |= {f"{_PARTITION_TAG}/{name}": value for name, value in partition.items()}
+    return {
+        "selector": {
+            "repositoryLocationName": _LOCATION,
+            "repositoryName": _REPOSITORY,
+            "pipelineName": job,
+        },
+        "runConfigData": {},
+        "executionMetadata": {
+            "tags": [{"key": key, "value": value} for key, value in tags.items()]
+        },
+    }
+
+
 def _run_state(run: dict[str, Any]) -> RunState:
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     steps = tuple(
@@ -200,7 +282,7 @@ def _run_state(run: dict[str, Any]) -> RunState:
     return RunState(
         run_id=run["runId"],
         status=run["status"],
-        partition=tags.get("dagster/partition", ""),
+        partition=tags.get(_PARTITION_TAG, ""),
         start_s=run["startTime"],
         end_s=run["endTime"],
         steps=steps,

@@ -1,4 +1,4 @@
-"""The demo: several nights from files to detections, through Dagster, with a summary.
+"""The demo: several nights from files to detections and light curves, through Dagster.
 
 What belongs here: the order of a first visit (plan, reference nights, references, science
 nights, summary). What does not: how anything is computed; Dagster runs the same assets a
@@ -22,21 +22,24 @@ from astrid_core.surveys.folder import FolderSurvey
 from astrid_core.surveys.plan import FolderPlan
 from astrid_core.surveys.registry import open_survey
 from astrid_stack import summary
-from astrid_stack.dagster_client import DagsterClient, RunState
+from astrid_stack.dagster_client import DagsterClient, Launch, RunState
 from astrid_stack.errors import StackError
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from dbschema.session import make_engine
 
-INGEST_ASSETS = ("raw_frames", "observations", "processed_frames", "preprocess_runs")
-REFERENCE_ASSETS = ("reference_frames", "reference_runs")
 SCIENCE_ASSETS = (
-    *INGEST_ASSETS,
+    "raw_frames",
+    "observations",
+    "processed_frames",
+    "preprocess_runs",
     "difference_images",
     "difference_runs",
     "cutouts",
     "candidates",
     "detections",
+    "objects",
+    "forced_photometry",
 )
 _NIGHT_TIMEOUT_S = 900.0
 
@@ -169,7 +172,7 @@ def plan_folder(config: SurveyConfig, found: FolderPlan) -> NightPlan:
 
 @dataclass(frozen=True)
 class DemoRuns:
-    """The runs of a demo, in the order of its three backfills."""
+    """The runs of a demo, in their order."""
 
     reference_nights: list[RunState]
     references: list[RunState]
@@ -197,12 +200,8 @@ def materialize(plan: NightPlan, client: DagsterClient, console: Console) -> Dem
         console=console,
     ) as progress:
 
-        def backfill(
-            title: str, assets: Sequence[str], partitions: Sequence[str]
-        ) -> list[RunState]:
-            if not partitions:
-                return []
-            bar = progress.add_task(title, total=len(partitions))
+        def follow(title: str, launch: Launch) -> list[RunState]:
+            bar = progress.add_task(title, total=launch.n_runs)
 
             def report(runs: list[RunState]) -> None:
                 working = [run.partition for run in runs if run.status == "STARTED"]
@@ -210,21 +209,19 @@ def materialize(plan: NightPlan, client: DagsterClient, console: Console) -> Dem
                 done = sum(run.is_finished for run in runs)
                 progress.update(bar, completed=done, description=doing)
 
-            launched = client.backfill(assets, partitions, title)
-            runs = client.follow(
-                launched, len(partitions), report, _NIGHT_TIMEOUT_S * len(partitions)
-            )
+            runs = client.follow(launch, report, _NIGHT_TIMEOUT_S * launch.n_runs)
             progress.update(bar, description=title, completed=len(runs))
             _raise_for_failures(title, runs)
             return runs
 
-        def keys(nights: Sequence[dt.date]) -> list[str]:
-            return [f"{night.isoformat()}|{plan.survey}" for night in nights]
-
+        references = [
+            {"night": night.isoformat(), "survey": plan.survey} for night in plan.reference_nights
+        ]
+        nights = [f"{night.isoformat()}|{plan.survey}" for night in plan.science_nights]
         return DemoRuns(
-            backfill("reference nights", INGEST_ASSETS, keys(plan.reference_nights)),
-            backfill("references", REFERENCE_ASSETS, [plan.survey]),
-            backfill("science nights", SCIENCE_ASSETS, keys(plan.science_nights)),
+            follow("reference nights", client.launch("reference_nights", references)),
+            follow("references", client.launch("references", [plan.survey])),
+            follow("science nights", client.backfill(SCIENCE_ASSETS, nights, "science nights")),
         )
 
 

@@ -20,7 +20,7 @@ from astrid_core.simulation.recovery import NOTHING, SNR_BINS, Recovery, recover
 from astrid_core.simulation.survey import parse_archive_name, scene_of
 from astrid_core.simulation.truth import truth_of
 from astrid_core.surveys.config import SurveyConfig
-from dbschema.models import Candidate, Detection, IngestRun, Observation
+from dbschema.models import Candidate, Detection, IngestRun, Observation, SkyObject
 from dbschema.views import (
     current_difference_runs,
     current_extraction_runs,
@@ -55,12 +55,15 @@ class Counts:
         Error type → number of failed runs.
     fwhm_pix
         Archive id → FWHM of the difference image's PSF.
+    n_objects
+        Active objects of the survey, of these nights and others.
     """
 
     n_observations: int
     stages: Mapping[str, Mapping[str, int]]
     troubles: Mapping[str, int]
     n_candidates: int
+    n_objects: int
     detections: tuple[NightDetection, ...]
     fwhm_pix: Mapping[str, float]
 
@@ -106,6 +109,11 @@ def count(engine: Engine, survey: str, nights: Sequence[dt.date]) -> Counts:
                 current_difference_runs.c.observation_id.in_(names),
             )
         ).scalar_one()
+        n_objects = connection.execute(
+            select(func.count())
+            .select_from(SkyObject)
+            .where(SkyObject.survey_id == survey_id(survey), SkyObject.status == "active")
+        ).scalar_one()
         found = connection.execute(
             select(
                 Detection.x_pix,
@@ -118,7 +126,7 @@ def count(engine: Engine, survey: str, nights: Sequence[dt.date]) -> Counts:
             .where(Detection.status == "active", current_model_runs.c.observation_id.in_(names))
         ).all()
     detections = tuple(_detection(row, names) for row in found)
-    return Counts(len(names), stages, troubles, n_candidates, detections, fwhm)
+    return Counts(len(names), stages, troubles, n_candidates, n_objects, detections, fwhm)
 
 
 def recovery_of(config: SurveyConfig, counts: Counts) -> Recovery:
@@ -149,7 +157,10 @@ def show(
     if counts.troubles:
         listed = ", ".join(f"{name} × {n}" for name, n in sorted(counts.troubles.items()))
         parts.append(f"Failures: {listed}. Each is a row with its message; nothing else was hurt.")
-    parts.append(f"{counts.n_candidates} candidates, {len(counts.detections)} detections to review")
+    parts.append(
+        f"{counts.n_candidates} candidates, {len(counts.detections)} detections to review, "
+        f"{counts.n_objects} objects with a light curve"
+    )
     if recovery is not None:
         parts += [_recovery_table(recovery), _truth_line(recovery)]
     console.print(Group(*parts))
@@ -178,8 +189,13 @@ def _stage_table(counts: Counts, seconds: Mapping[str, float]) -> Table:
             ),
             f"{spent:.1f}" if spent else "",
         )
-    if "build_references" in seconds:
-        table.add_row("references", "", "", "", "", f"{seconds['build_references']:.1f}")
+    for stage, step in (
+        ("objects", "associate"),
+        ("light curves", "force_photometry"),
+        ("references", "build_references"),
+    ):
+        if step in seconds:
+            table.add_row(stage, "", "", "", "", f"{seconds[step]:.1f}")
     return table
 
 

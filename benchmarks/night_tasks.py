@@ -26,7 +26,9 @@ from astrid_core.stages.preprocess import plan_preprocessing, preprocess
 from astrid_core.storage import ObjectStore
 from astrid_core.surveys.registry import open_survey
 from astrid_dagster.assets import NIGHT_ASSETS
+from astrid_dagster.assets.forced import force_photometry
 from astrid_dagster.assets.night import compute, open_bench
+from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
@@ -36,6 +38,10 @@ from astrid_dagster.resources import ChampionResource, DatabaseResource, StoreRe
 from benchmarks.night import REFERENCE_NIGHT, SCIENCE_NIGHT
 from dbschema.views import current_model_runs, current_reference_frames
 
+# Objects follow from committed rows alone, which the direct way does not write.
+MEASURED = [
+    assets for assets in NIGHT_ASSETS if assets not in (associate_objects, force_photometry)
+]
 FORCED = {
     "ops": {
         "preprocess": {"config": {"force": True}},
@@ -55,7 +61,7 @@ def prepare() -> dict[str, float]:
 def through_dagster() -> dict[str, float]:
     """The science night through Dagster's engine and its Postgres event log."""
     begun = time.perf_counter()
-    materialize(NIGHT_ASSETS, partition(SCIENCE_NIGHT), FORCED)
+    materialize(MEASURED, partition(SCIENCE_NIGHT), FORCED)
     wall_s = time.perf_counter() - begun
     with DatabaseResource().engine().connect() as connection:
         runs = connection.execute(select(current_model_runs.c.status)).scalars().all()

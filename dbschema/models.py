@@ -10,74 +10,50 @@ identical runs.
 """
 
 import datetime as dt
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
-    MetaData,
-    Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.dialects.postgresql.base import ischema_names
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.orm import Mapped, mapped_column
 
-HUMAN = {"owner": "human"}
-CLOCK = {"clock": True}
+from dbschema.base import CLOCK, HUMAN, Base, Json, Xid8
+from dbschema.base import Run as _Run
+from dbschema.base import clock as _clock
+from dbschema.base import states as _states
+from dbschema.object_models import ForcedPhotometry, ForcedRun, ObjectDetection, SkyObject
 
-Json = dict[str, Any]
-
-
-class Xid8(UserDefinedType[int]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """Name of the type in SQL."""
-        return "xid8"
-
-
-# Reflection, and with it the comparison of models and migrations, must know the type too.
-ischema_names["xid8"] = Xid8
-
-
-class Base(DeclarativeBase):
-    """Declarative base: naming convention and type map shared by all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        dt.datetime: TIMESTAMP(timezone=True),
-        str: Text,
-        int: BigInteger,
-        Json: JSONB,
-        list[str]: JSONB,
-        list[Any]: JSONB,
-    }
-
-
-def _states(column: str, *values: str) -> CheckConstraint:
-    allowed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({allowed})", name=column)
-
-
-def _clock(comment: str) -> Mapped[dt.datetime]:
-    return mapped_column(server_default=func.now(), comment=comment, info=CLOCK)
+__all__ = [
+    "CLOCK",
+    "HUMAN",
+    "Base",
+    "Candidate",
+    "Detection",
+    "DetectionConsensus",
+    "DifferenceRun",
+    "ExtractionRun",
+    "ForcedPhotometry",
+    "ForcedRun",
+    "IngestRun",
+    "Json",
+    "Model",
+    "ModelRun",
+    "ObjectDetection",
+    "Observation",
+    "PreprocessRun",
+    "ReferenceFrame",
+    "ReferenceMember",
+    "SkyObject",
+    "Survey",
+    "ValidationEvent",
+    "Xid8",
+]
 
 
 class Survey(Base):
@@ -135,20 +111,6 @@ class Observation(Base):
     raw_hdu: Mapped[int] = mapped_column(comment="index of the image HDU in the raw file")
     raw_sha256: Mapped[str] = mapped_column(comment="SHA-256 of the raw file's bytes")
     created_at: Mapped[dt.datetime] = _clock("when first ingested")
-
-
-class _Run:
-    """Columns every run table shares."""
-
-    code_version: Mapped[str] = mapped_column(comment="version of the stage's code")
-    config_digest: Mapped[str] = mapped_column(comment="digest of the stage's configuration")
-    error_type: Mapped[str | None] = mapped_column(comment="class of the error, when failed")
-    error_message: Mapped[str | None] = mapped_column(comment="error with numbers and remedy")
-    wall_s: Mapped[float | None] = mapped_column(comment="seconds of computation", info=CLOCK)
-    created_at: Mapped[dt.datetime] = _clock("when first run")
-    selected_at: Mapped[dt.datetime] = _clock(
-        "when last materialized; the newest selected run of an observation is current"
-    )
 
 
 class IngestRun(_Run, Base):
@@ -511,6 +473,12 @@ class Detection(Base):
     y_pix: Mapped[float] = mapped_column(comment="0-based pixel centre")
     ra: Mapped[float | None] = mapped_column(comment="degrees ICRS; null without WCS")
     dec: Mapped[float | None] = mapped_column(comment="degrees ICRS; null without WCS")
+    x_reference_pix: Mapped[float | None] = mapped_column(
+        comment="0-based pixel of the reference subtracted; null where not recorded"
+    )
+    y_reference_pix: Mapped[float | None] = mapped_column(
+        comment="0-based pixel of the reference subtracted; null where not recorded"
+    )
     healpix: Mapped[int | None] = mapped_column(comment="HEALPix nested, order 16")
     confidence_score: Mapped[float] = mapped_column(comment="calibrated probability of real")
     detection_type: Mapped[str] = mapped_column(comment="candidate or component")

@@ -34,6 +34,7 @@ BY_NIGHT = (
     "candidates",
     "model_runs",
     "detections",
+    "objects",
 )
 BY_SURVEY = ("reference_frames", "reference_runs")
 IMAGING = {"raw_frames", "processed_frames", "difference_images", "cutouts", "reference_frames"}

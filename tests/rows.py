@@ -5,7 +5,10 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection, insert
+
 from astrid_core import identity
+from dbschema.models import Base
 
 Row = dict[str, Any]
 
@@ -219,6 +222,12 @@ def digest(value: object) -> str:
 def ids(rows: list[Row], name: str = "run_id") -> list[UUID]:
     """A column of rows, sorted."""
     return sorted(row[name] for row in rows)
+
+
+def add(connection: Connection, table: type[Base], *values: Row) -> None:
+    """Insert rows of a table."""
+    for row in values:
+        connection.execute(insert(table).values(**row))
 
 
 def _changed(row: Row, changes: dict[str, object], path: str) -> Row:

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from astrid_core.detection.card import Calibration
-from astrid_core.detection.components import judge_components
+from astrid_core.detection.components import (
+    Glimpses,
+    judge_components,
+    look,
+    unclaimed_peaks,
+)
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.discs import disc_radius, match_radius
 from astrid_core.detection.evaluation import (
@@ -22,7 +27,6 @@ from astrid_core.detection.evaluation import (
 from astrid_core.detection.judging import calibrate, judge_positions
 from astrid_core.detection.planes import PlanesOf
 from astrid_core.detection.shards import IGNORED, MIN_REAL_SNR, REAL, Shard
-from astrid_core.detection.tiling import slide
 from astrid_core.detection.unet import RealBogusModel
 
 F32 = NDArray[np.float32]
@@ -31,7 +35,7 @@ F64 = NDArray[np.float64]
 COMPONENT_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 """Pixel probabilities tried as the threshold of components."""
 
-MAX_BOGUS_COMPONENTS_PER_MPIX = 4.0
+MAX_BOGUS_COMPONENTS_PER_MPIX = 6.0
 """On validation fields; a rate, because the share of real ones is that of the injections."""
 
 
@@ -46,7 +50,7 @@ class Judged:
     snr_true
         NaN where bogus.
     scorr_peak
-        Signed; NaN for components.
+        Signed.
     is_default
         The default extraction keeps it; true for components.
     """
@@ -91,23 +95,17 @@ def judge_candidates(
     return Judged.of(parts)
 
 
-def judge_found(
-    model: RealBogusModel,
-    shards: Sequence[Shard],
-    logits: Sequence[F32],
-    config: DetectionConfig,
-) -> Judged:
-    """Components of shards, found as ``detect`` finds them, and which of them are real.
+def judge_found(glimpses: Sequence[Glimpses], shards: Sequence[Shard], threshold: float) -> Judged:
+    """Components of shards at a pixel probability, and which of them are real.
 
     Parameters
     ----------
-    logits
-        :func:`slide_shards` of the shards.
+    glimpses
+        :func:`glimpse_shards` of the shards.
     """
     parts = []
-    for shard, plane in zip(shards, logits, strict=True):
-        known = shard.candidates["x_pix"], shard.candidates["y_pix"]
-        found = judge_components(model, plane, shard_planes(shard), known, shard.fwhm_pix, config)
+    for seen, shard in zip(glimpses, shards, strict=True):
+        found = judge_components(seen, threshold, shard.fwhm_pix)
         real = shard.truth[shard.truth["snr_true"] >= MIN_REAL_SNR]
         n = len(found.scores)
         snr = np.full(n, np.nan)
@@ -116,27 +114,26 @@ def judge_found(
             distance, nearest = tree.query(np.stack([found.x_pix, found.y_pix], axis=1))
             matched = np.asarray(distance <= match_radius(shard.fwhm_pix))
             snr[matched] = real["snr_true"][np.asarray(nearest)[matched]]
-        parts.append(
-            Judged(found.scores, np.isfinite(snr), snr, np.full(n, np.nan), np.ones(n, dtype=bool))
-        )
+        peaks = shard.scorr[found.y_peak_pix, found.x_peak_pix].astype(np.float64)
+        parts.append(Judged(found.scores, np.isfinite(snr), snr, peaks, np.ones(n, dtype=bool)))
     return Judged.of(parts)
 
 
-def slide_shards(
+def glimpse_shards(
     model: RealBogusModel, shards: Sequence[Shard], config: DetectionConfig
-) -> list[F32]:
-    """Log-odds (ny, nx) of whole shards."""
-    return [
-        slide(
-            model,
-            shard_planes(shard),
-            (shard.labels.shape[0], shard.labels.shape[1]),
-            band_rows=config.band_rows,
-            overlap=config.overlap,
-            batch_size=config.batch_size,
+) -> list[Glimpses]:
+    """What the network sees at the peaks of shards that default extraction leaves out."""
+    seen = []
+    for shard in shards:
+        kept = shard.candidates[shard.candidates["is_default"]]
+        x, y = unclaimed_peaks(
+            shard.scorr.astype(np.float32),
+            (kept["x_pix"], kept["y_pix"]),
+            shard.fwhm_pix,
+            config,
         )
-        for shard in shards
-    ]
+        seen.append(look(model, shard_planes(shard), shard.labels.shape, x, y, config.batch_size))
+    return seen
 
 
 def choose_component_threshold(
@@ -144,13 +141,12 @@ def choose_component_threshold(
 ) -> tuple[float, Judged]:
     """Lowest threshold with few enough bogus components, and the components there.
 
-    Where none has, the highest tried: the full-frame pass then adds next to nothing.
+    Where none has, the highest tried: components then add next to nothing.
     """
     area_mpix = sum(shard.labels.size for shard in shards) / 1e6
-    logits = slide_shards(model, shards, config)
+    glimpses = glimpse_shards(model, shards, config)
     for threshold in COMPONENT_THRESHOLDS:
-        settings = config.model_copy(update={"component_threshold": threshold})
-        judged = judge_found(model, shards, logits, settings)
+        judged = judge_found(glimpses, shards, threshold)
         if (~judged.is_real).sum() <= MAX_BOGUS_COMPONENTS_PER_MPIX * area_mpix:
             break
     return threshold, judged
@@ -182,7 +178,9 @@ def assess(
     default extraction's filters leave: fewer bogus, and harder ones.
     """
     judged = judge_candidates(model, shards, config)
-    components = judge_found(model, shards, slide_shards(model, shards, config), config)
+    components = judge_found(
+        glimpse_shards(model, shards, config), shards, model.card.component_threshold
+    )
     area_mpix = sum(shard.labels.size for shard in shards) / 1e6
     return {
         "n_fields": len({shard.sky for shard in shards}),

@@ -1,7 +1,7 @@
 """Train the bootstrap model anew: ``python -m astrid_core.detection.bootstrap all``.
 
 Two steps that may run on different machines: ``generate`` makes shards through the whole
-pipeline (CPU, resumable, hours on one core); ``train`` reads shards, trains (minutes on a
+pipeline (CPU, resumable, minutes); ``train`` reads shards, trains (minutes on a
 GPU), calibrates on the validation skies, assesses on the held-out ones, and writes
 weights and card. The weights enter the registry at the next ``astrid up``.
 """

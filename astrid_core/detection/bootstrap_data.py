@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_core.detection.components import NOT_SEARCHED
 from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.shards import (
     TRUTH_DTYPE,
@@ -212,6 +213,7 @@ def make_shard(
     whole = slice(None)
     return Shard(
         planes=planes_reader(science, difference)(whole, whole).astype(np.float16),
+        scorr=difference.scorr_without(NOT_SEARCHED).astype(np.float16),
         labels=labels,
         sources=sources,
         candidates=candidates,

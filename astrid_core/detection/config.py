@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DETECTION_VERSION = "1"
+DETECTION_VERSION = "2"
 """Enters the id of every model run: raise it when the same inputs may score differently."""
 
 
@@ -24,16 +24,11 @@ class DetectionConfig(BaseModel):
     batch_size: int = Field(
         default=64, ge=1, le=4096, description="Windows per forward pass; sets peak memory."
     )
-    overlap: float = Field(
-        default=0.25,
-        ge=0.0,
-        lt=1.0,
-        description="Overlap of neighbouring windows of the full-frame pass, fraction of a window.",
-    )
-    band_rows: int = Field(
-        default=1024,
-        ge=128,
-        description="Rows of a frame prepared at once in the full-frame pass; sets peak memory.",
+    component_min_scorr: float = Field(
+        default=4.0,
+        ge=3.0,
+        le=20.0,
+        description="Least |S_corr| of a peak that the network looks at though it is no candidate.",
     )
     component_threshold: float | None = Field(
         default=None,
@@ -45,10 +40,11 @@ class DetectionConfig(BaseModel):
         default=1.0,
         ge=0.0,
         le=10.0,
-        description="A component within this many FWHM of a candidate is that candidate.",
+        description="A component within this many FWHM of a candidate, or of a component that "
+        "stands out more, is that one.",
     )
     max_components: int = Field(
         default=200,
         ge=0,
-        description="Most components kept per frame, the most probable first.",
+        description="Most peaks looked at per frame, the most significant first.",
     )

@@ -6,8 +6,8 @@ from scipy.special import expit
 
 from astrid_core.detection.card import Calibration
 from astrid_core.detection.planes import PlanesOf
-from astrid_core.detection.tiling import cut_windows, window_origins
 from astrid_core.detection.unet import RealBogusModel
+from astrid_core.detection.windows import cut_windows, window_origins
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

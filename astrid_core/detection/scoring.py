@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from astrid_core.detection.components import find_components
+from astrid_core.detection.components import NOT_SEARCHED, find_components
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.discs import disc_radius
 from astrid_core.detection.judging import calibrate, judge_positions
@@ -43,7 +43,7 @@ class ScoredSource:
         0-based pixel centre: the candidate's, or the component's centroid.
     x_peak_pix, y_peak_pix
         Integer pixel that identifies it: the candidate's rounded position, or the
-        component's most probable pixel.
+        component's peak of |S_corr|.
     is_negative
         Sign of S_corr there: fainter than the reference.
     candidate_index
@@ -81,7 +81,7 @@ def detect(
 
     Returns
     -------
-    One detection per candidate in their order, then the components, most probable first.
+    One detection per candidate in their order, then the components, most significant first.
     """
     x, y = positions(candidates)
     planes_of = planes_reader(science, difference)
@@ -89,7 +89,8 @@ def detect(
     scores = judge_positions(
         model, planes_of, science.shape, x, y, disc_radius(fwhm), config.batch_size
     )
-    found = find_components(model, planes_of, science.shape, (x, y), fwhm, config)
+    scorr = difference.scorr_without(NOT_SEARCHED)
+    found = find_components(model, planes_of, scorr, (x, y), fwhm, config)
     ny, nx = science.shape
     x_peak = np.clip(np.rint(x), 0, nx - 1).astype(np.int64)
     y_peak = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)

@@ -56,6 +56,8 @@ class Shard:
     ----------
     planes
         (4, ny, nx) float16 from :func:`~astrid_core.detection.planes.preprocess`.
+    scorr
+        (ny, nx) float16 S_corr, 0 where no component is looked for.
     labels
         (ny, nx) uint8: 1 real, 0 bogus or quiet sky, 255 ignored.
     sources
@@ -69,6 +71,7 @@ class Shard:
     """
 
     planes: NDArray[np.float16]
+    scorr: NDArray[np.float16]
     labels: NDArray[np.uint8]
     sources: NDArray[np.bool_]
     candidates: NDArray[Any]
@@ -144,6 +147,7 @@ def write_shard(shard: Shard, path: Path) -> None:
         np.savez_compressed(
             partial,
             planes=shard.planes,
+            scorr=shard.scorr,
             labels=shard.labels,
             sources=shard.sources,
             candidates=shard.candidates,
@@ -170,6 +174,7 @@ def read_shard(path: Path) -> Shard:
                 raise KeyError(split)
             return Shard(
                 planes=arrays["planes"],
+                scorr=arrays["scorr"],
                 labels=arrays["labels"],
                 sources=arrays["sources"],
                 candidates=arrays["candidates"],

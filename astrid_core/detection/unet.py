@@ -2,7 +2,7 @@
 
 What belongs here: building the U-Net a model card describes, reading and writing its
 weights, choosing the device. What does not: input planes (``planes``), windows
-(``tiling``), what a score means (``scoring``), which weights are in force (``registry``).
+(``windows``), what a score means (``scoring``), which weights are in force (``registry``).
 """
 
 from dataclasses import dataclass

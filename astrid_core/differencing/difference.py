@@ -8,7 +8,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from astrid_core.differencing.transform import Polynomial
 from astrid_core.errors import BadFitsError
+from astrid_core.flags import PixelFlag
 from astrid_core.frame import (
     FrameMeta,
     image_hdu,
@@ -85,10 +87,16 @@ class DifferenceImage:
     reference
         (ny, nx) float32, the reference as it was subtracted: warped onto the science
         grid, on its flux scale and background. 0 where there is no data.
-    meta, wcs
+    meta
         The science frame's.
+    wcs
+        The science frame's, made to agree with the reference's where both have one, so
+        that a source has one position in all epochs of a reference.
     degraded_because
         Quality limits missed, in words; empty for a good difference image.
+    to_reference
+        Science pixels → pixels of the reference as it was before it was warped; None
+        where no registration was asked for.
     """
 
     difference: F32
@@ -101,12 +109,24 @@ class DifferenceImage:
     wcs: WCS | None
     quality: DifferenceQuality
     degraded_because: tuple[str, ...] = ()
+    to_reference: Polynomial | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         ny, nx = self.difference.shape
         return ny, nx
+
+    def scorr_without(self, flags: PixelFlag) -> F32:
+        """S_corr (ny, nx) float32 with 0 at pixels that have any of the flags."""
+        return np.where(self.mask & np.uint16(flags), np.float32(0), self.scorr)
+
+    def reference_position(self, x_pix: float, y_pix: float) -> tuple[float | None, float | None]:
+        """Pixel of the reference at a science pixel, 0-based; (None, None) where unknown."""
+        if self.to_reference is None:
+            return None, None
+        x, y = self.to_reference(np.array(x_pix), np.array(y_pix))
+        return float(x), float(y)
 
 
 _QUALITY_CARDS = {
@@ -120,6 +140,7 @@ _QUALITY_CARDS = {
     "depth_flux": "DEPTHFLX",
 }
 _REASON_CARD = "DEGRAD"
+_MAP = "TOREF"
 
 
 def write_difference(
@@ -148,6 +169,8 @@ def write_difference(
             psf_hdu(difference.psf),
         ]
     )
+    if difference.to_reference is not None:
+        hdus.append(_map_hdu(difference.to_reference))
     write_hdus(hdus, path)
 
 
@@ -181,7 +204,24 @@ def read_difference(path: Path) -> DifferenceImage:
             wcs=read_wcs(hdus["DIFF"].header),
             quality=DifferenceQuality(**quality),
             degraded_because=_reasons(header),
+            to_reference=_read_map(hdus[_MAP]) if _MAP in hdus else None,
         )
+
+
+def _map_hdu(mapping: Polynomial) -> fits.ImageHDU:
+    """A polynomial map as an image HDU of shape (2, n_terms) float64."""
+    cards = {"CENTREX": mapping.centre[0], "CENTREY": mapping.centre[1], "SCALE": mapping.scale}
+    return image_hdu(_MAP, mapping.terms, ORDER=mapping.order, **cards)
+
+
+def _read_map(hdu: fits.ImageHDU) -> Polynomial:
+    header = hdu.header
+    return Polynomial(
+        terms=native(hdu.data, np.float64),
+        order=int(header["ORDER"]),
+        centre=(float(header["CENTREX"]), float(header["CENTREY"])),
+        scale=float(header["SCALE"]),
+    )
 
 
 def _reasons(header: fits.Header) -> tuple[str, ...]:

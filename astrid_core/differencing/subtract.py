@@ -21,6 +21,7 @@ from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.differencing.masking import flagged, unusable_pixels
 from astrid_core.differencing.noise import autocorrelation_of_blank_sky
 from astrid_core.differencing.photometric import PhotometricMatch, match_photometry
+from astrid_core.differencing.placement import as_polynomial, registered_wcs
 from astrid_core.differencing.registration import Registration, register
 from astrid_core.differencing.warp import WarpedReference, warp_frame
 from astrid_core.differencing.wings import match_wings
@@ -29,7 +30,7 @@ from astrid_core.frame import Frame
 from astrid_core.preprocessing.psf import measure_psf
 from astrid_core.psf import Psf
 
-__all__ = ["DIFFERENCE_VERSION", "subtract_frames"]
+__all__ = ["DIFFERENCE_VERSION", "align_frames", "subtract_frames"]
 
 F64 = NDArray[np.float64]
 
@@ -57,6 +58,21 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
     RegistrationError
         If no alignment is supported beyond chance, or the two share no usable area.
     """
+    pair, alignment, registration = align_frames(science, reference, config)
+    return replace(
+        assemble_difference(pair, alignment, config),
+        wcs=registered_wcs(science, reference, registration.mapping),
+        to_reference=as_polynomial(registration.mapping, science.shape),
+    )
+
+
+def align_frames(
+    science: Frame, reference: Frame, config: DifferenceConfig
+) -> tuple[AlignedPair, AlignmentQuality, Registration]:
+    """The reference on science's grid, flux scale and background, how well it fits, and where.
+
+    Parameters and errors as :func:`subtract_frames`, whose first half this is.
+    """
     science, reference = flagged(science), flagged(reference)
     registration = register(science, reference, config.registration)
     warped = warp_frame(reference, registration, science.shape)
@@ -82,7 +98,7 @@ def subtract_frames(science: Frame, reference: Frame, config: DifferenceConfig) 
         n_matched=registration.n_matched,
         registration_rms_pix=registration.rms_pix,
     )
-    return assemble_difference(pair, alignment, config)
+    return pair, alignment, registration
 
 
 # --- the reference on the science grid ----------------------------------------------------

@@ -10,10 +10,10 @@ from scipy.ndimage import label
 
 from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.extraction.config import ExtractionConfig
+from astrid_core.extraction.pointfit import cut_around, fit_flux
 from astrid_core.flags import UNUSABLE
-from astrid_core.preprocessing.shapes import FWHM_PER_SIGMA, adaptive_moments, cut_stamps
+from astrid_core.preprocessing.shapes import FWHM_PER_SIGMA, adaptive_moments
 from astrid_core.preprocessing.shift import shift_stamps
-from astrid_core.psf import Psf
 
 _ITERATIONS = 4
 _MAX_STEP_PIX = 0.7
@@ -122,8 +122,7 @@ def find_peaks(difference: DifferenceImage, config: ExtractionConfig) -> NDArray
     -------
     (n,) array of ``PEAK_DTYPE``.
     """
-    usable = (difference.mask & np.uint16(UNUSABLE)) == 0
-    scorr = np.where(usable, difference.scorr, np.float32(0))
+    scorr = difference.scorr_without(UNUSABLE)
     found = [_one_sign(scorr, False, config), _one_sign(-scorr, True, config)]
     peaks = np.concatenate(found)
     order = np.lexsort((peaks["x_peak"], peaks["y_peak"], -np.abs(peaks["scorr_peak"])))
@@ -199,46 +198,26 @@ def measure_peaks(
         Electrons per flux unit of the science frame, for a source's own photon noise; 0
         where unknown, which leaves it out.
     """
-    half = difference.psf.terms.shape[-1] // 2
     x_peak, y_peak = peaks["x_peak"], peaks["y_peak"]
-    usable = (difference.mask & np.uint16(UNUSABLE)) == 0
-    clean = np.where(usable, difference.difference, np.float32(0))
-    pixels = cut_stamps(clean, x_peak, y_peak, half).astype(np.float64)
-    valid = cut_stamps(usable, x_peak, y_peak, half)
-    variance = cut_stamps(difference.variance, x_peak, y_peak, half).astype(np.float64)
-    stamps = psf_stamps(difference.psf, x_peak, y_peak)
-    dx, dy = _fit_offsets(pixels, valid, stamps)
-    profile = shift_stamps(stamps, dx, dy)
-    weight = profile * valid
-    norm = np.maximum((weight * profile).sum(axis=(1, 2)), 1e-30)
-    flux = (weight * pixels).sum(axis=(1, 2)) / norm
-    own = np.maximum(flux, 0.0)[:, None, None] * profile.clip(0.0)
-    total = variance + (own / source_gain if source_gain > 0 else 0.0)
-    flux_err = np.sqrt((weight**2 * total).sum(axis=(1, 2))) / norm
-    sharpness, sharp_sigma = _sharpness(pixels, profile, flux, total)
+    planes = difference.difference, difference.variance, difference.mask
+    cut = cut_around(*planes, difference.psf, x_peak, y_peak)
+    dx, dy = _fit_offsets(cut.pixels, cut.valid, cut.psf)
+    fit = fit_flux(cut, dx, dy, source_gain)
+    sharpness, sharp_sigma = _sharpness(cut.pixels, fit.profile, fit.flux, fit.variance)
     moments = adaptive_moments(
-        pixels * np.sign(flux)[:, None, None], max(difference.psf.fwhm_pix, 1.2)
+        cut.pixels * np.sign(fit.flux)[:, None, None], max(difference.psf.fwhm_pix, 1.2)
     )
     fwhm = np.where(np.isfinite(moments.fwhm_pix), moments.fwhm_pix, peaks["size_pix"])
     return Measurement(
         x=x_peak + dx,
         y=y_peak + dy,
-        flux=flux,
-        flux_err=flux_err,
+        flux=fit.flux,
+        flux_err=fit.flux_err,
         fwhm_pix=fwhm,
         sharpness=sharpness,
         sharp_sigma=sharp_sigma,
-        masked_weight=1.0 - norm / np.maximum((profile**2).sum(axis=(1, 2)), 1e-30),
+        masked_weight=fit.masked_weight,
     )
-
-
-def psf_stamps(psf: Psf, x_pix: NDArray[Any], y_pix: NDArray[Any]) -> NDArray[np.float64]:
-    """PSF (n, m, m) float64 at n positions."""
-    size = psf.terms.shape[-1]
-    if len(x_pix) == 0:
-        return np.zeros((0, size, size))
-    stamps = [psf.at(float(x), float(y)) for x, y in zip(x_pix, y_pix, strict=True)]
-    return np.stack(stamps).astype(np.float64)
 
 
 def _fit_offsets(

@@ -55,6 +55,9 @@ class PairConfig:
     shift_pix, rotation_deg, scale
         Where the reference frame sees the science frame's centre, its rotation, and reference
         pixels per science pixel.
+    jitter_pix
+        Rms by which each steady source strays along each axis of the reference frame, on its
+        own: the atmosphere, colour and proper motion, which no smooth map takes out.
     flux_ratio
         Science electrons per reference electron of the same source.
     sky_e, reference_sky_e, read_noise_e
@@ -85,6 +88,7 @@ class PairConfig:
     shift_pix: tuple[float, float] = (0.0, 0.0)
     rotation_deg: float = 0.0
     scale: float = 1.0
+    jitter_pix: float = 0.0
     flux_ratio: float = 1.0
     sky_e: float = 400.0
     reference_sky_e: float = 250.0
@@ -150,10 +154,10 @@ def simulate_pair(config: PairConfig) -> SimulatedPair:
     The same configuration gives the same pixels. 512 × 512 with 300 stars takes about half
     a second.
     """
-    streams = np.random.default_rng(config.seed).spawn(4)
+    streams = np.random.default_rng(config.seed).spawn(5)
     sky = _draw_sky(config, streams[0])
     science = _view(config, "science", sky)
-    reference = _view(config, "reference", sky)
+    reference = _view(config, "reference", _strayed(sky, config.jitter_pix, streams[4]))
     truth = _plan_changes(config, streams[1], sky, science, reference)
     up, down = truth[~truth["is_negative"]], truth[truth["is_negative"]]
     return SimulatedPair(
@@ -182,6 +186,15 @@ def _draw_sky(config: PairConfig, rng: np.random.Generator) -> _Sky:
         stars=draw_stars(rng, round(config.n_stars * area), box, config.star_flux_range),
         galaxies=draw_galaxies(rng, round(config.n_galaxies * area), box, (1000.0, 5e4)),
     )
+
+
+def _strayed(sky: _Sky, jitter_pix: float, rng: np.random.Generator) -> _Sky:
+    """The sky with each source moved a little on its own."""
+    stars, galaxies = sky.stars.copy(), sky.galaxies.copy()
+    for table in (stars, galaxies):
+        for axis in ("x_pix", "y_pix"):
+            table[axis] += rng.normal(0.0, jitter_pix, len(table))
+    return _Sky(stars, galaxies)
 
 
 def _view(config: PairConfig, name: str, sky: _Sky) -> _View:

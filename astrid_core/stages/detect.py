@@ -131,6 +131,7 @@ def _detection_row(task: DetectionTask, difference: DifferenceImage, source: "Sc
         identity, _, _, is_negative = task.candidates[source.candidate_index]
         candidate = judged = UUID(identity)
     ra, dec = sky_position(difference.wcs, source.x_pix, source.y_pix)
+    x_reference, y_reference = difference.reference_position(source.x_pix, source.y_pix)
     return {
         "id": detection_id(run, judged),
         "model_run_id": run,
@@ -140,6 +141,8 @@ def _detection_row(task: DetectionTask, difference: DifferenceImage, source: "Sc
         "y_pix": source.y_pix,
         "ra": ra,
         "dec": dec,
+        "x_reference_pix": x_reference,
+        "y_reference_pix": y_reference,
         "healpix": None if ra is None or dec is None else healpix_index(ra, dec),
         "confidence_score": source.confidence_score,
         "detection_type": source.detection_type,

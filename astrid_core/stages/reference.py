@@ -16,6 +16,7 @@ from astrid_core.differencing.references import (
     rank_members,
 )
 from astrid_core.differencing.registration_config import ReferenceConfig
+from astrid_core.errors import NoReferenceError
 from astrid_core.frame import Frame, read_frame, write_frame
 from astrid_core.identity import config_digest, derive_id, object_key, run_id, survey_id
 from astrid_core.sky import footprint
@@ -84,6 +85,8 @@ def _compute(task: ReferenceTask, bench: Bench) -> Success:
     runs = {run["run_id"]: run for run in task.members}
     ranking = rank_members([MemberQuality.from_row(run) for run in task.members], task.config)
     fit = [runs[member.id] for member in ranking if member.rejected_because is None]
+    if not fit:
+        raise _nothing_fit(task, ranking)
     built = build_reference([partial(_fetch, run, bench) for run in fit], task.config)
     members = _member_rows(task, ranking, built)
     used = [runs[row["preprocess_run_id"]] for row in members if row["rejected_because"] is None]
@@ -109,6 +112,22 @@ def _compute(task: ReferenceTask, bench: Bench) -> Success:
         "depth_flux": built.depth_flux,
     }
     return Success(values, staged, tuple(members))
+
+
+def _nothing_fit(task: ReferenceTask, ranking: Sequence[RankedMember]) -> NoReferenceError:
+    """The error that says of each frame considered why it is no reference."""
+    considered = ", ".join(
+        f"{runs['archive_id']}: {member.rejected_because}"
+        for member in ranking
+        for runs in task.members
+        if runs["run_id"] == member.id
+    )
+    return NoReferenceError(
+        f"None of {len(ranking)} frames of {task.row['field']} in {task.row['filter_band']} "
+        f"qualifies for a reference ({considered})",
+        remedy="Name more reference nights, or relax the set's 'limits' in surveys.yaml.",
+        n_frames=len(ranking),
+    )
 
 
 def _member_rows(

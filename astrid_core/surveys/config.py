@@ -89,6 +89,9 @@ class ReferenceSet(_Model):
         default="coadd", description="Best single frame, or weighted mean of the best frames."
     )
     max_members: int = Field(default=20, ge=1, le=500, description="Frames in a coadd at most.")
+    limits: dict[str, Any] = Field(
+        default_factory=dict, description="Overrides of what a member must be (ReferenceConfig)."
+    )
 
     def contains(self, night: dt.date, archive_id: str) -> bool:
         """Whether a frame of that night and archive name belongs to the set."""
@@ -184,6 +187,7 @@ class SurveyConfig(_Model):
         default_factory=dict, description="monitoring.NightQualityConfig."
     )
     depth: dict[str, Any] = Field(default_factory=dict, description="monitoring.DepthConfig.")
+    objects: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
 
     @model_validator(mode="after")
     def _adapter_has_its_options(self) -> "SurveyConfig":

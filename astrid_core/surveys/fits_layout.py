@@ -151,7 +151,7 @@ def read_data(stream: BinaryIO, layout: HduLayout, name: str) -> bytes:
 
 
 def verify_sums(path: Path, max_frame_mpix: float) -> None:
-    """Check CHECKSUM and DATASUM of every HDU that has them.
+    """Check CHECKSUM and DATASUM of every HDU that has them; an unreadable one does not hold.
 
     The 32-bit ones' complement sum of FITS standard 4.0, section 4.4.2.7 and appendix J,
     over chunks, so that no HDU is held in memory.
@@ -165,6 +165,11 @@ def verify_sums(path: Path, max_frame_mpix: float) -> None:
     with open_stream(path) as stream:
         for layout in walk(stream, path.name, max_frame_mpix):
             data_sum = _sum_of_stream(stream, layout.padded_bytes)
+            wrong += [
+                f"{keyword} of HDU {layout.index}"
+                for keyword in ("CHECKSUM", "DATASUM")
+                if keyword in layout.unreadable
+            ]
             stated = str(layout.header.get("DATASUM", "")).strip()
             if stated and stated != str(data_sum):
                 wrong.append(f"DATASUM of HDU {layout.index}")

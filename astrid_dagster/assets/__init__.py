@@ -8,6 +8,8 @@ from astrid_dagster.assets.candidates import find_candidates
 from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.detections import detections
 from astrid_dagster.assets.differences import subtract
+from astrid_dagster.assets.forced import force_photometry
+from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
@@ -18,6 +20,8 @@ NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
     subtract,
     find_candidates,
     detections,
+    associate_objects,
+    force_photometry,
 )
 """Everything of a night. References and depth are left alone: they have jobs of their own."""
 

@@ -33,7 +33,7 @@ _PROGRESS_EVERY = 10
 _TABLE_ROWS_MOST = 50
 _PRELOAD = tuple(
     f"astrid_core.stages.{stage}"
-    for stage in ("preprocess", "reference", "difference", "candidates")
+    for stage in ("preprocess", "reference", "difference", "candidates", "forced")
 )
 """Imported once by the server that all pools of a run fork their workers from."""
 
@@ -209,11 +209,14 @@ def describe(
     if troubled:
         metadata["troubles"] = _trouble_table(troubled, names or {})
     if preview_png is not None:
-        encoded = base64.b64encode(preview_png).decode()
-        metadata["preview"] = dg.MetadataValue.md(
-            f"![science, reference, difference, S_corr](data:image/png;base64,{encoded})"
-        )
+        metadata["preview"] = inline_picture("science, reference, difference, S_corr", preview_png)
     return metadata
+
+
+def inline_picture(title: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG as metadata that carries the picture itself."""
+    encoded = base64.b64encode(png).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
 
 
 def _trouble_table(rows: Sequence[Row], names: Mapping[object, str]) -> dg.TableMetadataValue:

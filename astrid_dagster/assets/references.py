@@ -66,7 +66,9 @@ def build_references(
         if survey.is_reference(run["night"], run["archive_id"])
     ]
     stage_config = ReferenceConfig(
-        method=survey.references.method, max_members=survey.references.max_members
+        method=survey.references.method,
+        max_members=survey.references.max_members,
+        **survey.references.limits,
     )
     tasks = plan_references(survey.name, survey.references.name, chosen, stage_config)
     todo, done = split_completed(tasks, ledger, ReferenceFrame, config.force)

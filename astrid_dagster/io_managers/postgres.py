@@ -1,6 +1,7 @@
 """Table assets: rows into PostgreSQL in one transaction, committed rows out of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from astrid_core.curation.inherit import inherit_verdicts
 from astrid_dagster.io_managers.partitions import partitions_of
 from astrid_dagster.io_managers.selects import rows_query
 from astrid_dagster.io_managers.upsert import Upserted, upsert
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.io_managers.values import Derived, DerivedRows, TableRows
 from astrid_dagster.resources import DatabaseResource
 from dbschema.models import Base, Detection
 
@@ -26,7 +27,9 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     database: dg.ResourceDependency[DatabaseResource]
 
-    def handle_output(self, context: dg.OutputContext, obj: Sequence[TableRows]) -> None:
+    def handle_output(
+        self, context: dg.OutputContext, obj: Sequence[TableRows] | DerivedRows
+    ) -> None:
         """Write all rows or none.
 
         Detections inherit the verdicts of their like in the same transaction.
@@ -34,7 +37,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         Parameters
         ----------
         obj
-            Rows by table, referenced tables before those that refer to them.
+            Rows by table, referenced tables before those that refer to them; or how to
+            derive them from what is committed, in the same transaction.
 
         Raises
         ------
@@ -43,8 +47,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         DatabaseError
             If the database failed repeatedly, or (DatabaseRefusedError) refused the rows.
         """
-        written, n_inherited = self.database.run(lambda connection: _write(connection, obj))
-        context.add_output_metadata(_metadata(context, obj, written, n_inherited))
+        written = self.database.run(lambda connection: _write(connection, obj))
+        context.add_output_metadata(_metadata(context, written))
 
     def load_input(self, context: dg.InputContext) -> list[dict[str, Any]]:
         """Rows of the input's partitions, in the order of their keys.
@@ -63,36 +67,42 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         )
 
 
-def _write(connection: Connection, values: Sequence[TableRows]) -> tuple[list[Upserted], int]:
-    written = [upsert(connection, rows) for rows in values]
+@dataclass(frozen=True)
+class _Written:
+    """What a transaction wrote."""
+
+    given: Derived
+    tables: Sequence[Upserted]
+    n_inherited: int
+
+
+def _write(connection: Connection, values: Sequence[TableRows] | DerivedRows) -> _Written:
+    given = values.derive(connection) if isinstance(values, DerivedRows) else Derived(values, {})
+    tables = [upsert(connection, rows) for rows in given.rows]
     runs = {
         UUID(str(row["model_run_id"]))
-        for rows in values
+        for rows in given.rows
         if rows.table is Detection
         for row in rows.rows
     }
-    return written, inherit_verdicts(connection, runs) if runs else 0
+    return _Written(given, tables, inherit_verdicts(connection, runs) if runs else 0)
 
 
 # --- what a person reads in the UI --------------------------------------------------------
 
 
-def _metadata(
-    context: dg.OutputContext,
-    values: Sequence[TableRows],
-    written: Sequence[Upserted],
-    n_inherited: int,
-) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"tables": ", ".join(table.table for table in written)}
-    for table in written:
+def _metadata(context: dg.OutputContext, written: _Written) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"tables": ", ".join(table.table for table in written.tables)}
+    metadata |= written.given.metadata
+    for table in written.tables:
         metadata[f"rows of {table.table}"] = table.n_rows
         if table.n_superseded:
             metadata[f"superseded {table.table}"] = table.n_superseded
-    if n_inherited:
-        metadata["inherited verdicts"] = n_inherited
+    if written.n_inherited:
+        metadata["inherited verdicts"] = written.n_inherited
     asset = context.asset_key.path[-1] if context.has_asset_key else ""
     main = _MAIN_TABLE.get(asset, asset)
-    for rows, table in zip(values, written, strict=True):
+    for rows, table in zip(written.given.rows, written.tables, strict=True):
         if table.table == main:
             metadata["dagster/table_name"] = main
             metadata["dagster/partition_row_count"] = table.n_rows

@@ -5,7 +5,7 @@ row of failed work names no object; the next stage's loader honours it. What doe
 running them (the managers) and what is current (the views).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    tuple_,
 )
 
 from astrid_core.errors import ConfigurationError
@@ -33,6 +34,7 @@ from dbschema.models import (
     PreprocessRun,
     ReferenceFrame,
     ReferenceMember,
+    SkyObject,
 )
 from dbschema.views import (
     current_difference_runs,
@@ -171,7 +173,39 @@ def _detections(partitions: Partitions) -> Rows:
     )
 
 
-# --- objects ------------------------------------------------------------------------------
+def _objects(partitions: Partitions) -> Rows:
+    """Active objects of the fields that the partitions observed, whenever they were seen."""
+    observation = Observation.__table__
+    fields = select(observation.columns["survey_id"], observation.columns["field"]).where(
+        _within(observation, partitions)
+    )
+    return (
+        select(SkyObject.__table__)
+        .where(
+            SkyObject.status == "active",
+            tuple_(SkyObject.survey_id, SkyObject.field).in_(fields),
+        )
+        .order_by(SkyObject.id)
+    )
+
+
+def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
+    """Current difference images of a survey's fields, of every night, with their observation."""
+    observation = Observation.__table__
+    runs = current_difference_runs
+    return (
+        select(runs, *(observation.columns[name] for name in _OF_OBSERVATION))
+        .join(observation, observation.columns["id"] == runs.columns["observation_id"])
+        .where(
+            observation.columns["survey_id"] == survey_id(survey),
+            observation.columns["field"].in_(fields),
+            runs.columns["status"].in_(_USABLE),
+        )
+        .order_by(runs.columns["run_id"])
+    )
+
+
+# --- objects of the store -----------------------------------------------------------------
 
 
 def _raw_frames(partitions: Partitions) -> Rows:
@@ -245,6 +279,7 @@ _ROWS: Mapping[str, Query] = {
     "candidates": _candidates,
     "model_runs": _model_runs,
     "detections": _detections,
+    "objects": _objects,
 }
 
 _OBJECTS: Mapping[str, Query] = {

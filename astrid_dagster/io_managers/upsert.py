@@ -40,7 +40,7 @@ class Upserted:
 def upsert(connection: Connection, values: TableRows) -> Upserted:
     """Write rows of one table inside the caller's transaction.
 
-    Rows are written in the order of their keys, so that two writers of the same rows
+    Rows are merged in the order of their keys, so that two writers of the same rows
     cannot deadlock.
 
     Raises
@@ -50,7 +50,8 @@ def upsert(connection: Connection, values: TableRows) -> Upserted:
     """
     table = _table(values.table)
     given = _given_columns(table, values.rows)
-    records = _records(table, given, values.rows)
+    batches = _batches(given, values.rows)
+    _check_keys(table, values.rows)
     _check_parents(table, values)
     driver = _driver(connection)
     staging = _staging(table)
@@ -59,17 +60,19 @@ def upsert(connection: Connection, values: TableRows) -> Upserted:
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING DEFAULTS)").format(staging, target)
         )
-        into = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(given))
-        with cursor.copy(into) as copy:
-            for record in records:
-                copy.write_row(record)
+        for columns, rows in batches:
+            into = sql.SQL("COPY {} ({}) FROM STDIN").format(staging, _names(columns))
+            records = _records(table, columns, rows)
+            with cursor.copy(into) as copy:
+                for record in records:
+                    copy.write_row(record)
         cursor.execute(_merge(table, {column.name for column in given}))
         n_superseded = 0
         if values.parent_column is not None:
             cursor.execute(_supersede(table, values.parent_column), [list(values.parent_ids)])
             n_superseded = cursor.rowcount
         cursor.execute(sql.SQL("DROP TABLE {}").format(staging))
-    return Upserted(table.name, len(records), n_superseded)
+    return Upserted(table.name, len(values.rows), n_superseded)
 
 
 # --- columns ------------------------------------------------------------------------------
@@ -129,13 +132,31 @@ def _given_columns(table: Table, rows: Sequence[Mapping[str, object]]) -> list[C
     return [c for c in table.columns if c.name in names and not _is_stamp(c)]
 
 
+def _batches(
+    given: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[list[Column[Any]], list[Mapping[str, Any]]]]:
+    """Rows with the columns to copy of them, alike within a batch.
+
+    A row that leaves out a column with a default gets the default, whatever the others
+    give: a failed frame's row says less than a completed one's.
+    """
+    defaulted = {column.name for column in given if column.server_default is not None}
+    batches: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        batches.setdefault(frozenset(defaulted - row.keys()), []).append(row)
+    return [
+        ([column for column in given if column.name not in left_out], alike)
+        for left_out, alike in batches.items()
+    ]
+
+
 def _records(
-    table: Table, given: Sequence[Column[Any]], rows: Sequence[Mapping[str, object]]
+    table: Table, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[object, ...]]:
-    """Rows as tuples of converted values, ordered by primary key."""
-    converters = [(c.name, converter(c), not c.nullable) for c in given]
+    """Rows as tuples of converted values; null where a row leaves out what may be null."""
+    converters = [(c.name, converter(c), not c.nullable) for c in columns]
     try:
-        records = [
+        return [
             tuple(
                 convert(row[name] if is_required else row.get(name))
                 for name, convert, is_required in converters
@@ -146,15 +167,17 @@ def _records(
         raise ConfigurationError(
             f"Some rows of {table.name} lack {error.args[0]}, others have it.", remedy=_REMEDY
         ) from error
-    keys = [index for index, column in enumerate(given) if column.primary_key]
-    keyed = [(tuple(str(record[i]) for i in keys), record) for record in records]
-    keyed.sort(key=lambda item: item[0])
-    for (one, _), (other, _) in pairwise(keyed):
+
+
+def _check_keys(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """No two rows may be the same one."""
+    names = [column.name for column in table.primary_key.columns]
+    keys = sorted(tuple(str(row.get(name)) for name in names) for row in rows)
+    for one, other in pairwise(keys):
         if one == other:
             raise ConfigurationError(
                 f"Two rows of {table.name} have the key {', '.join(one)}.", remedy=_REMEDY
             )
-    return [record for _, record in keyed]
 
 
 def _check_parents(table: Table, values: TableRows) -> None:

@@ -3,10 +3,13 @@
 What belongs here: value types only. How they are stored is the managers' business.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from astrid_core.storage import ObjectStore
 from dbschema.models import Base
@@ -62,6 +65,29 @@ class TableRows:
     rows: Sequence[Mapping[str, object]]
     parent_column: str | None = None
     parent_ids: Sequence[UUID] = ()
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a derivation gave: rows by table, and what a person should read about them."""
+
+    rows: Sequence[TableRows]
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DerivedRows:
+    """Rows that follow from other committed rows, not from this run alone.
+
+    Attributes
+    ----------
+    derive
+        Computes them in the transaction that writes them, where it may take a lock: rows
+        loaded before could be of the past by the time theirs are written. It is called
+        again when the transaction is tried again.
+    """
+
+    derive: Callable[[Connection], Derived]
 
 
 @dataclass(frozen=True)

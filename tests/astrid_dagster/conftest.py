@@ -1,18 +1,14 @@
 """A whole deployment for the Dagster tests: database, store, registry, a tiny survey."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 
-from astrid_core.detection.registry import ensure_bootstrap, upsert_model
-from astrid_core.settings import Settings, get_settings
-from astrid_core.storage import ObjectStore
-from dbschema.migrate import upgrade
-from dbschema.session import make_engine
+from tests.conftest import S3Store
+from tests.deployment import Deployment, deploy
 
 REFERENCE_NIGHTS = ("2025-09-01", "2025-09-02", "2025-09-03")
 SCIENCE_NIGHTS = ("2025-09-10", "2025-09-11")
@@ -37,47 +33,16 @@ SURVEYS = {
 }
 
 
-@dataclass(frozen=True)
-class Deployment:
-    """Where the tests' AstrID keeps things."""
-
-    settings: Settings
-    store: ObjectStore
-    surveys_file: Path
-
-    @property
-    def engine(self):
-        return make_engine(self.settings.database_url.get_secret_value())
-
-
 @pytest.fixture
 def deployment(
-    database_url: str, s3_empty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, s3_empty: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployment]:
     """An empty database with our tables, an empty bucket and a registered champion."""
     surveys_file = tmp_path / "surveys.yaml"
     surveys_file.write_text(yaml.safe_dump(SURVEYS))
-    environment = {
-        "DATABASE_URL": database_url,
-        "S3_ENDPOINT": s3_empty.endpoint,
-        "S3_BUCKET": s3_empty.bucket,
-        "S3_ACCESS_KEY_ID": s3_empty.access_key_id,
-        "S3_SECRET_ACCESS_KEY": s3_empty.secret_access_key,
-        "MLFLOW_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
-        "CACHE_DIR": str(tmp_path / "cache"),
-        "SURVEYS_FILE": str(surveys_file),
-        "WORKERS": "2",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(f"ASTRID_{name}", value)
     monkeypatch.chdir(tmp_path)
-    get_settings.cache_clear()
-    upgrade(database_url)
-    settings = get_settings()
-    store = ObjectStore.from_settings(settings)
-    upsert_model(make_engine(database_url), ensure_bootstrap(settings.mlflow_uri, store))
-    yield Deployment(settings, store, surveys_file)
-    get_settings.cache_clear()
+    with deploy(database_url, s3_empty, tmp_path, surveys_file) as deployed:
+        yield deployed
 
 
 def key(night: str, survey: str = "simulated") -> dg.MultiPartitionKey:

@@ -29,6 +29,8 @@ GRAPH = {
     "cutouts": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
     "candidates": {"processed_frames", "preprocess_runs", "difference_images", "difference_runs"},
     "detections": {"candidates", "difference_images", "difference_runs", "preprocess_runs"},
+    "objects": {"detections"},
+    "forced_photometry": {"objects", "reference_frames", "difference_images", "difference_runs"},
     "survey_depth": {"processed_frames", "difference_runs", "reference_frames"},
 }
 
@@ -80,6 +82,8 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
         ("difference_runs", "difference_quality_in_range"): False,
         ("candidates", "every_difference_searched"): True,
         ("candidates", "candidate_density_in_range"): False,
+        ("objects", "every_detection_placed"): False,
+        ("forced_photometry", "every_image_measured"): True,
         ("survey_depth", "every_frame_injected"): True,
         ("survey_depth", "completeness_as_promised"): False,
     }

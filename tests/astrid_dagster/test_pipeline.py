@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, text
 
 from astrid_core.errors import ModelUnavailableError
 from astrid_dagster.assets import NIGHT_ASSETS
@@ -13,19 +13,23 @@ from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
 from astrid_dagster.definitions import build_defs
 from dbschema.models import (
-    Base,
     Candidate,
     Detection,
     DetectionConsensus,
     DifferenceRun,
+    ForcedPhotometry,
+    ForcedRun,
     IngestRun,
     ModelRun,
+    ObjectDetection,
     Observation,
     PreprocessRun,
     ReferenceFrame,
+    SkyObject,
     ValidationEvent,
 )
-from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, Deployment, key
+from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, key
+from tests.deployment import Deployment
 
 
 def materialize(
@@ -46,14 +50,6 @@ def run_references() -> None:
     assert materialize([build_references], "simulated").success
 
 
-def rows(deployment: Deployment, table: type[Base]) -> list[dict]:
-    """All rows of a table without the columns that tell when they were written."""
-    columns = [c for c in table.__table__.columns if not c.info.get("clock")]
-    query = select(*columns).order_by(*table.__table__.primary_key.columns)
-    with deployment.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
-
-
 @pytest.fixture
 def processed_survey(deployment: Deployment) -> Deployment:
     run_references()
@@ -62,26 +58,30 @@ def processed_survey(deployment: Deployment) -> Deployment:
 
 
 def test_a_night_goes_from_files_to_detections(processed_survey: Deployment) -> None:
-    assert len(rows(processed_survey, Observation)) == 8
-    assert {row["status"] for row in rows(processed_survey, IngestRun)} == {"completed"}
-    assert {row["status"] for row in rows(processed_survey, ReferenceFrame)} <= {
+    assert len(processed_survey.rows(Observation)) == 8
+    assert {row["status"] for row in processed_survey.rows(IngestRun)} == {"completed"}
+    assert {row["status"] for row in processed_survey.rows(ReferenceFrame)} <= {
         "completed",
         "degraded",
     }
-    differences = rows(processed_survey, DifferenceRun)
+    differences = processed_survey.rows(DifferenceRun)
     assert len(differences) == 2
     assert {row["status"] for row in differences} <= {"completed", "degraded"}
-    candidates = rows(processed_survey, Candidate)
-    detections = rows(processed_survey, Detection)
+    candidates = processed_survey.rows(Candidate)
+    detections = processed_survey.rows(Detection)
     assert candidates
     assert {row["candidate_id"] for row in detections} >= {row["id"] for row in candidates}
     assert all(0 <= row["confidence_score"] <= 1 for row in detections)
+    objects = {row["id"] for row in processed_survey.rows(SkyObject)}
+    assert objects == {row["object_id"] for row in processed_survey.rows(ForcedPhotometry)}
+    assert len(objects) == len(processed_survey.rows(ObjectDetection)) > 0
 
 
 def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
     processed_survey: Deployment,
 ) -> None:
-    judged = rows(processed_survey, Detection)[0]["id"]
+    # A confident one: it is of an object already, and the verdict changes no object.
+    judged = max(processed_survey.rows(Detection), key=lambda row: row["confidence_score"])["id"]
     with processed_survey.engine.begin() as connection:
         connection.execute(
             insert(ValidationEvent).values(
@@ -96,19 +96,31 @@ def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
         connection.execute(
             text("UPDATE detections SET is_validated = true WHERE id = :id"), {"id": judged}
         )
-    tables = (Observation, PreprocessRun, DifferenceRun, Candidate, ModelRun, Detection)
-    before = {table: rows(processed_survey, table) for table in tables}
+    tables = (
+        Observation,
+        PreprocessRun,
+        DifferenceRun,
+        Candidate,
+        ModelRun,
+        Detection,
+        SkyObject,
+        ObjectDetection,
+        ForcedRun,
+        ForcedPhotometry,
+    )
+    before = {table: processed_survey.rows(table) for table in tables}
     stored = digests(processed_survey)
     forced = {
         "ops": {
             "preprocess": {"config": {"force": True}},
             "subtract": {"config": {"force": True}},
             "detections": {"ops": {"plan_judgement": {"config": {"force": True}}}},
+            "force_photometry": {"config": {"force": True}},
         }
     }
     for run_config in ({}, forced):
         assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0]), run_config=run_config).success
-        assert {table: rows(processed_survey, table) for table in tables} == before
+        assert {table: processed_survey.rows(table) for table in tables} == before
         assert digests(processed_survey) == stored
     assert next(row for row in before[Detection] if row["id"] == judged)["is_validated"]
 
@@ -137,15 +149,15 @@ def digests(deployment: Deployment) -> dict[str, str]:
 def test_a_night_without_files_is_empty_not_an_error(deployment: Deployment) -> None:
     result = materialize(NIGHT_ASSETS, key("2025-09-20"))
     assert result.success
-    assert rows(deployment, Observation) == []
+    assert deployment.rows(Observation) == []
 
 
 def test_without_references_every_frame_says_so(deployment: Deployment) -> None:
     assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0])).success
-    differences = rows(deployment, DifferenceRun)
+    differences = deployment.rows(DifferenceRun)
     assert {row["status"] for row in differences} == {"no_reference"}
-    assert rows(deployment, Candidate) == []
-    assert rows(deployment, Detection) == []
+    assert deployment.rows(Candidate) == []
+    assert deployment.rows(Detection) == []
 
 
 def test_a_lost_champion_is_a_typed_error(

@@ -24,6 +24,8 @@ from typer.testing import CliRunner
 
 from astrid_core.errors import SchemaVersionError
 from astrid_stack import cli, part, ports
+from astrid_stack.dagster_client import DagsterClient
+from astrid_stack.errors import StackError
 from astrid_stack.state import DEFAULT_PORTS, STATE_VARIABLE, State, port_variable
 from astrid_stack.supervisor import Stack
 
@@ -187,6 +189,21 @@ def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> No
     assert run_status(stack, run_id) == "SUCCESS"
 
 
+def test_a_job_is_launched_for_survey_nights_and_followed(stack: Stack) -> None:
+    client = DagsterClient(stack.state.address("dagster"))
+    nights = [{"survey": "a", "night": night} for night in ("2025-09-01", "2025-09-02")]
+    looks: list[int] = []
+    runs = client.follow(
+        client.launch("dated_job", nights), lambda seen: looks.append(len(seen)), timeout_s=60
+    )
+    assert sorted(run.partition for run in runs) == ["2025-09-01|a", "2025-09-02|a"]
+    assert {run.status for run in runs} == {"SUCCESS"}
+    assert looks
+    assert client.follow(client.launch("dated_job", []), looks.append, timeout_s=1) == []
+    with pytest.raises(StackError, match="no_such_job"):
+        client.launch("no_such_job", nights)
+
+
 def test_the_webserver_is_guarded(stack: Stack) -> None:
     status, answer = part.get(stack.state.ports()["dagster"], "/graphql?query={version}")
     assert (status, answer) == (403, b"GraphQL is taken by POST of JSON only.")
@@ -248,7 +265,12 @@ def test_ctrl_c_during_up_leaves_nothing_running(servers_folder: Path) -> None:
     folder = servers_folder / "interrupted"
     environment = os.environ | {STATE_VARIABLE: str(folder)}
     up = subprocess.Popen(
-        [*ASTRID, "up"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*ASTRID, "up"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A suite started in the background of a script ignores Ctrl-C, and so would its child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert up.stdout is not None
     while b"postgres is ready" not in (line := up.stdout.readline()):

@@ -24,8 +24,22 @@ def quick() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"state": os.environ["ASTRID_STATE"]})
 
 
+@dg.asset(
+    partitions_def=dg.MultiPartitionsDefinition(
+        {
+            "survey": dg.StaticPartitionsDefinition(["a", "b"]),
+            "night": dg.StaticPartitionsDefinition(["2025-09-01", "2025-09-02"]),
+        }
+    )
+)
+def dated(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Knows its survey and night."""
+    assert isinstance(context.partition_key, dg.MultiPartitionKey)
+    return dg.MaterializeResult(metadata=dict(context.partition_key.keys_by_dimension))
+
+
 defs = dg.Definitions(
-    assets=[slow, quick],
-    jobs=[dg.define_asset_job("slow_job", ["slow"]), dg.define_asset_job("quick_job", ["quick"])],
+    assets=[slow, quick, dated],
+    jobs=[dg.define_asset_job(f"{name}_job", [name]) for name in ("slow", "quick", "dated")],
     executor=dg.in_process_executor,
 )

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from astrid_core.curation.inherit import inherit_verdicts, mutual_nearest
 from dbschema.models import (
-    Base,
     Candidate,
     Detection,
     DetectionConsensus,
@@ -26,6 +25,7 @@ from dbschema.models import (
 )
 from dbschema.session import make_engine
 from tests import rows
+from tests.rows import add
 
 Position = tuple[float, float]
 MODEL = rows.model_row()
@@ -43,11 +43,6 @@ def connection(migrated_url: str) -> Iterator[Connection]:
             add(connection, PreprocessRun, rows.preprocess_row(rows.observation_row(number)))
         yield connection
     engine.dispose()
-
-
-def add(connection: Connection, table: type[Base], *values: rows.Row) -> None:
-    for row in values:
-        connection.execute(insert(table).values(**row))
 
 
 def store_run(

@@ -44,7 +44,8 @@ def make_shard(seed: int, size: int = 128) -> Shard:
     noisy = np.arcsinh(image + rng.normal(0, 1, image.shape))
     quiet = np.arcsinh(rng.normal(0, 1, image.shape))
     planes = np.stack([noisy, quiet, noisy, np.ones_like(noisy)]).astype(np.float16)
-    return Shard(planes, labels, sources, candidates, truth, FWHM, f"sky-{seed}", "train")
+    scorr = image.astype(np.float16)
+    return Shard(planes, scorr, labels, sources, candidates, truth, FWHM, f"sky-{seed}", "train")
 
 
 def test_candidates_are_real_bogus_or_unclear():

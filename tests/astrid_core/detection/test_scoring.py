@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from astrid_core.detection.card import Architecture, Calibration, ModelCard
+from astrid_core.detection.components import unclaimed_peaks
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.judging import calibrate, disc_means, judge_positions
 from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.scoring import detect
-from astrid_core.detection.tiling import bands, cut_windows, slide
 from astrid_core.detection.unet import RealBogusModel
+from astrid_core.detection.windows import cut_windows
 from astrid_core.differencing.difference import DifferenceImage, DifferenceQuality
 from astrid_core.flags import PixelFlag
 from astrid_core.frame import Frame, FrameMeta
@@ -26,7 +27,7 @@ from astrid_core.psf import Psf
 
 FWHM = 3.0
 SHAPE = (150, 170)
-CONFIG = DetectionConfig(device="cpu", band_rows=128, batch_size=8)
+CONFIG = DetectionConfig(device="cpu", batch_size=8)
 
 
 class Pointwise(torch.nn.Module):
@@ -110,7 +111,8 @@ def test_components_are_found_where_no_candidate_is(model):
     assert (other.x_pix, other.y_pix) == pytest.approx((90, 120), abs=0.3)
     assert brightest.is_negative
     assert not other.is_negative
-    assert difference.difference[brightest.y_peak_pix, brightest.x_peak_pix] < -60
+    assert (brightest.x_peak_pix, brightest.y_peak_pix) == (120, 30)
+    assert (other.x_peak_pix, other.y_peak_pix) == (90, 120)
     assert all(source.candidate_index is None for source in components)
 
 
@@ -128,7 +130,46 @@ def test_masked_and_single_hot_pixels_make_no_component(model):
     assert detect(model, science, difference, [], CONFIG) == ()
 
 
-def test_the_most_probable_components_are_kept(model):
+def test_the_network_alone_finds_nothing_where_s_corr_is_quiet(model):
+    science, difference = make_pair([(60.0, 60.0, 60.0)])
+    quiet = replace(difference, scorr=np.clip(difference.scorr, -3.9, 3.9))
+    assert len(detect(model, science, difference, [], CONFIG)) == 1
+    assert detect(model, science, quiet, [], CONFIG) == ()
+
+
+def test_a_peak_the_network_doubts_is_no_component(model):
+    science, difference = make_pair([(60.0, 60.0, 60.0), (100.0, 100.0, 4.0)])
+    assert difference.scorr[100, 100] > CONFIG.component_min_scorr
+    (found,) = detect(model, science, difference, [], CONFIG)
+    assert (found.x_peak_pix, found.y_peak_pix) == (60, 60)
+
+
+@given(
+    peaks=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 49)), max_size=12),
+    seed=st.integers(0, 2**16),
+)
+def test_unclaimed_peaks_are_maxima_that_keep_their_distance(peaks, seed):
+    rng = np.random.default_rng(seed)
+    scorr = rng.normal(0, 1, (50, 60)).astype(np.float32)
+    for x, y in peaks:
+        scorr[y, x] = rng.choice([-1, 1]) * rng.uniform(5, 50)
+    known = np.array([20.0, 40.0]), np.array([25.0, 10.0])
+    x, y = unclaimed_peaks(scorr, known, FWHM, CONFIG)
+    significance = np.abs(scorr[y, x])
+    assert (np.diff(significance) <= 0).all()
+    assert (significance >= CONFIG.component_min_scorr).all()
+    for own, (px, py) in enumerate(zip(x, y, strict=True)):
+        apart = np.hypot(np.delete(x, own) - px, np.delete(y, own) - py)
+        assert (apart > FWHM).all()
+        assert (np.hypot(known[0] - px, known[1] - py) > FWHM).all()
+    yy, xx = np.nonzero(np.abs(scorr) >= CONFIG.component_min_scorr)
+    claimed = np.concatenate([np.stack([x, y], 1), np.stack(known, 1)])
+    near = np.hypot(xx[:, None] - claimed[:, 0], yy[:, None] - claimed[:, 1]).min(axis=1)
+    strongest = np.argsort(-np.abs(scorr[yy, xx]))[:1]
+    assert (near[strongest] <= FWHM).all(), "the most significant pixel is never passed over"
+
+
+def test_the_most_significant_peaks_are_looked_at(model):
     places = [(20.0 + 30 * i, 30.0 + 40 * j, 30.0 + 10 * i + j) for i in range(4) for j in range(3)]
     science, difference = make_pair(places)
     found = detect(model, science, difference, [], CONFIG.model_copy(update={"max_components": 3}))
@@ -155,33 +196,12 @@ def test_a_wholly_masked_candidate_is_judged_all_the_same(model):
     assert judged.confidence_score == pytest.approx(expit(0.5 * -6 - 1.0), abs=1e-6)
 
 
-def test_scores_do_not_depend_on_batch_or_bands(model):
+def test_scores_do_not_depend_on_the_batch(model):
     science, difference = make_pair([(40.3, 50.6, 60.0), (120.0, 130.0, 80.0)])
     at = [(40.3, 50.6), (10.0, 10.0), (100.0, 70.0)]
     one = detect(model, science, difference, at, CONFIG)
-    other = detect(
-        model, science, difference, at, DetectionConfig(device="cpu", batch_size=2, band_rows=1024)
-    )
+    other = detect(model, science, difference, at, DetectionConfig(device="cpu", batch_size=2))
     assert one == other
-
-
-def test_sliding_windows_equal_the_network_on_the_whole_frame(model):
-    science, difference = make_pair([(40.3, 50.6, 60.0)])
-    difference.mask[3, 4] = PixelFlag.NODATA
-    planes_of = planes_reader(science, difference)
-    got = slide(model, planes_of, SHAPE, band_rows=128, overlap=0.25, batch_size=4)
-    want = 3 * np.abs(planes_of(slice(None), slice(None))[2]) - 6
-    want[3, 4] = -np.inf
-    np.testing.assert_allclose(got, want, atol=1e-4)
-
-
-@given(ny=st.integers(1, 400), rows=st.integers(1, 150), margin=st.integers(0, 40))
-def test_band_cores_tile_the_frame_within_their_bands(ny, rows, margin):
-    covered = []
-    for read, core in bands(ny, rows, margin):
-        assert 0 <= read.start <= core.start < core.stop <= read.stop <= ny
-        covered.extend(range(core.start, core.stop))
-    assert covered == list(range(ny))
 
 
 @given(x=st.floats(-50, 80), y=st.floats(-50, 80))

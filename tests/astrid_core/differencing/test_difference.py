@@ -14,10 +14,14 @@ from astrid_core.differencing.difference import (
     read_difference,
     write_difference,
 )
+from astrid_core.differencing.transform import Polynomial
 from astrid_core.errors import BadFitsError
 from astrid_core.frame import write_frame
 from astrid_core.simulation.pair import PairConfig, SimulatedPair, simulate_pair
 
+TO_REFERENCE = Polynomial(
+    np.array([[3.5, 70.0, 0.1], [-2.25, -0.1, 64.0]]), 1, centre=(69.5, 63.5), scale=69.5
+)
 REASONS = ("sigma of S_corr 2.80 is outside 0.8 to 1.25", "x" * 150)
 
 
@@ -35,7 +39,7 @@ def difference(pair: SimulatedPair) -> DifferenceImage:
         AlignmentQuality(flux_ratio=0.93, n_matched=17, registration_rms_pix=0.08),
         DifferenceConfig(),
     )
-    return dataclasses.replace(image, degraded_because=REASONS)
+    return dataclasses.replace(image, degraded_because=REASONS, to_reference=TO_REFERENCE)
 
 
 def test_written_and_read_it_is_the_same(difference: DifferenceImage, tmp_path: Path):
@@ -50,6 +54,8 @@ def test_written_and_read_it_is_the_same(difference: DifferenceImage, tmp_path: 
     assert isinstance(back.quality.n_matched, int)
     assert back.degraded_because == REASONS
     assert back.meta == difference.meta
+    assert back.reference_position(5.0, 7.0) == difference.reference_position(5.0, 7.0)
+    assert back.reference_position(69.5, 63.5) == (3.5, -2.25)
     np.testing.assert_array_equal(back.psf.terms, difference.psf.terms)
     assert difference.wcs is not None
     assert back.wcs is not None

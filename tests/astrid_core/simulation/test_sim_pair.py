@@ -158,3 +158,17 @@ def test_gradient_is_left_in_the_science_frame_only() -> None:
     assert halves == pytest.approx(60 * 0.75, abs=2)
     level = pair.reference.data[:, 192:].mean() - pair.reference.data[:, :64].mean()
     assert abs(level) < 2
+
+
+def test_jitter_moves_each_source_of_the_reference_on_its_own():
+    steady = simulate_pair(PairConfig(seed=3, shape=(256, 256), n_transients=3))
+    strayed = simulate_pair(PairConfig(seed=3, shape=(256, 256), n_transients=3, jitter_pix=0.1))
+    np.testing.assert_array_equal(steady.science.data, strayed.science.data)
+    np.testing.assert_array_equal(steady.truth["x_pix"], strayed.truth["x_pix"])
+    one, other = (
+        pair.reference.stars[np.argsort(pair.reference.stars["flux"])] for pair in (steady, strayed)
+    )
+    same = np.isin(one["flux"], other["flux"])
+    moved = one["x_pix"][same] - other["x_pix"][np.isin(other["flux"], one["flux"])]
+    assert np.std(moved) == pytest.approx(0.1, rel=0.2)
+    assert abs(moved.mean()) < 0.03

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -201,6 +201,8 @@ def test_no_bytes_raise_anything_but_a_typed_error(tmp_path_factory, content, is
 
 @settings(max_examples=25, deadline=None)
 @given(position=st.integers(0, 14000), value=st.integers(0, 255))
+@example(position=490, value=0)  # inside CHECKSUM: the card is unreadable
+@example(position=483, value=0)  # inside its keyword
 def test_a_changed_byte_is_found_by_the_checksums_or_raises_typed(
     tmp_path_factory, position, value
 ):
@@ -218,10 +220,17 @@ def test_a_changed_byte_is_found_by_the_checksums_or_raises_typed(
         verify_sums(path, LIMIT_MPIX)
     except BadFitsError:
         return
-    # Only a header so broken that it ends the file, or bytes no sum covers, pass.
-    with fits.open(path) as hdus:
-        n_intact = sum(1 for hdu in hdus if "CHECKSUM" in hdu.header and "DATASUM" in hdu.header)
-    assert n_intact < 2
+    # Only a header so broken that it ends the file, a sum's own keyword, or bytes no sum
+    # covers, pass.
+    assert _n_with_both_sums(path) < 2
+
+
+def _n_with_both_sums(path: Path) -> int:
+    try:
+        with fits.open(path) as hdus:
+            return sum({"CHECKSUM", "DATASUM"} <= set(hdu.header) for hdu in hdus)
+    except OSError:  # astropy gives up on a file whose first header it cannot read
+        return 0
 
 
 def test_other_packings_are_named(tmp_path):

@@ -9,6 +9,7 @@ from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
 from astrid_dagster.resources import DatabaseResource, StoreResource
 from tests.conftest import S3Store
+from tests.deployment import server_variables
 
 
 @pytest.fixture
@@ -16,16 +17,11 @@ def environment(
     migrated_url: str, s3_empty: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """The settings of a deployment on the test servers."""
-    values = {
-        "DATABASE_URL": migrated_url,
-        "S3_ENDPOINT": s3_empty.endpoint,
-        "S3_BUCKET": s3_empty.bucket,
-        "S3_ACCESS_KEY_ID": s3_empty.access_key_id,
-        "S3_SECRET_ACCESS_KEY": s3_empty.secret_access_key,
-        "MLFLOW_URI": "http://127.0.0.1:1",
+    values = server_variables(migrated_url, s3_empty) | {
+        "ASTRID_MLFLOW_URI": "http://127.0.0.1:1",
     }
     for name, value in values.items():
-        monkeypatch.setenv(f"ASTRID_{name}", value)
+        monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     yield
     DatabaseResource().engine().dispose()

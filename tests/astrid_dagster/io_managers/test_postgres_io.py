@@ -5,12 +5,12 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
-from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from astrid_core.errors import ConfigurationError, DatabaseRefusedError
 from astrid_dagster.io_managers.postgres import column_schema
 from astrid_dagster.io_managers.upsert import upsert
-from astrid_dagster.io_managers.values import TableRows
+from astrid_dagster.io_managers.values import Derived, DerivedRows, TableRows
 from astrid_dagster.resources import DatabaseResource
 from dbschema.models import (
     Candidate,
@@ -23,6 +23,7 @@ from dbschema.models import (
     PreprocessRun,
     ReferenceFrame,
     ReferenceMember,
+    SkyObject,
     Survey,
     ValidationEvent,
 )
@@ -345,3 +346,27 @@ def test_a_table_asset_takes_a_range_of_partitions(engine: Engine) -> None:
 
 def test_an_asset_without_a_query_says_so(database: DatabaseResource) -> None:
     assert ConfigurationError.__name__ in cause(try_to_load("some_other_asset", Feed()))
+
+
+def test_rows_may_be_derived_where_they_are_written(
+    database: DatabaseResource, engine: Engine
+) -> None:
+    """What another run committed before is seen, and what is derived commits with it or not."""
+    store_all(database, *EVERYTHING)
+
+    def derive(connection: Connection) -> Derived:
+        (seen,) = connection.execute(select(Detection.id).where(Detection.id == first)).all()
+        named = {"field": "F0", "field_id": first, "survey_id": OBSERVATIONS[0]["survey_id"]}
+        found = {"best_detection_id": seen.id, "n_detections": 1, "confidence_score": 0.5}
+        return Derived([TableRows(SkyObject, [named | found | {"id": first}])], {"n_seen": 1})
+
+    first = DETECTIONS[0]["id"]
+    feed = Feed()
+    feed.values["objects"] = DerivedRows(derive)
+    (event,) = materialize("objects", feed).asset_materializations_for_node("objects")
+    found = {name: value.value for name, value in event.metadata.items()}
+    assert (found["n_seen"], found["rows of objects"]) == (1, 1)
+    assert found["dagster/table_name"] == "objects"
+    assert [row["id"] for row in read(engine, SkyObject)] == [first]
+    (loaded,) = load("objects", feed)
+    assert loaded["id"] == first

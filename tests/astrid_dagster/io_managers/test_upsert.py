@@ -71,6 +71,26 @@ def test_a_row_is_the_whole_truth_about_machine_columns(engine: Engine) -> None:
     assert (row["status"], row["error_type"], row["error_message"]) == ("completed", None, None)
 
 
+def test_a_failed_frame_beside_completed_ones_gets_the_defaults_it_leaves_out(
+    engine: Engine,
+) -> None:
+    """A night lost all its rows when one of its frames had failed."""
+    observations = [rows.observation_row(number) for number in (1, 2, 3)]
+    degraded, completed, failed = map(rows.preprocess_row, observations)
+    degraded |= {"status": "degraded", "degraded_because": ["undersampled"]}
+    failed |= {"status": "failed", "error_type": "TooFewStarsError"}
+    failed.pop("degraded_because", None)
+    failed.pop("fwhm_pix")
+    write(engine, BASE[0], TableRows(Observation, observations))
+    for _ in range(2):
+        write(engine, TableRows(PreprocessRun, [degraded, failed, completed]))
+        found = {row["run_id"]: row for row in read(engine, PreprocessRun)}
+        assert found[degraded["run_id"]]["degraded_because"] == ["undersampled"]
+        assert found[failed["run_id"]]["degraded_because"] == []
+        assert found[failed["run_id"]]["fwhm_pix"] is None
+        assert found[completed["run_id"]]["fwhm_pix"] == completed["fwhm_pix"]
+
+
 def test_duration_is_kept_where_none_is_given(engine: Engine) -> None:
     write(engine, *BASE)
     for again in (
