@@ -7,7 +7,6 @@ and left out, saying so, where there are none.
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -218,4 +217,4 @@ def real(data: Path | None, is_short: bool) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

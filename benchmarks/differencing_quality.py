@@ -18,7 +18,8 @@ from astrid_core.differencing.assemble import robust_sigma
 from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import extract_candidates
-from astrid_core.extraction.sources import find_peaks, psf_stamps
+from astrid_core.extraction.pointfit import psf_stamps
+from astrid_core.extraction.sources import find_peaks
 from astrid_core.flags import UNUSABLE, PixelFlag
 from astrid_core.frame import Frame
 from astrid_core.preprocessing.shapes import adaptive_moments, cut_stamps

@@ -83,7 +83,8 @@ def faintest(difference: DifferenceImage) -> NDArray[np.bool_]:
 
 def pixel_sigma(difference: DifferenceImage, where: NDArray[np.bool_]) -> float:
     """Robust σ of D in units of its predicted rms per pixel."""
-    return robust_sigma((difference.difference / np.sqrt(difference.variance))[where])
+    score = difference.difference / np.sqrt(difference.variance)
+    return robust_sigma(score[where].astype(np.float32))
 
 
 def n_peaks(difference: DifferenceImage, away_from: tuple[float, float] | None = None) -> int:

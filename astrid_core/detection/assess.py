@@ -143,7 +143,7 @@ def choose_component_threshold(
 
     Where none has, the highest tried: components then add next to nothing.
     """
-    area_mpix = sum(shard.labels.size for shard in shards) / 1e6
+    area_mpix = _area_mpix(shards)
     glimpses = glimpse_shards(model, shards, config)
     for threshold in COMPONENT_THRESHOLDS:
         judged = judge_found(glimpses, shards, threshold)
@@ -166,6 +166,7 @@ def calibrate_model(
         "component_calibration": fit_calibration(
             components.scores, components.is_real, calibration
         ),
+        "component_bogus_per_mpix": max(int((~components.is_real).sum()), 1) / _area_mpix(shards),
     }
 
 
@@ -181,7 +182,7 @@ def assess(
     components = judge_found(
         glimpse_shards(model, shards, config), shards, model.card.component_threshold
     )
-    area_mpix = sum(shard.labels.size for shard in shards) / 1e6
+    area_mpix = _area_mpix(shards)
     return {
         "n_fields": len({shard.sky for shard in shards}),
         "n_images": len(shards),
@@ -191,7 +192,7 @@ def assess(
             "n_real": int(components.is_real.sum()),
             "n_bogus": int((~components.is_real).sum()),
             "bogus_per_mpix": float((~components.is_real).sum() / area_mpix),
-            "confidence_mean": _mean(
+            "confidence_mean_at_even_odds": _mean(
                 calibrate(components.scores, model.card.component_calibration)
             ),
         },
@@ -222,6 +223,10 @@ def _candidate_figures(model: RealBogusModel, judged: Judged) -> dict[str, Any]:
     }
 
 
+def _area_mpix(shards: Sequence[Shard]) -> float:
+    return sum(shard.labels.size for shard in shards) / 1e6
+
+
 def shard_planes(shard: Shard) -> PlanesOf:
     """Reader of a shard's planes."""
 
@@ -236,6 +241,7 @@ def uncalibrated() -> dict[str, Any]:
     return {
         "calibration": Calibration(),
         "component_calibration": Calibration(),
+        "component_bogus_per_mpix": 1.0,
         "threshold": 0.5,
         "component_threshold": 0.5,
     }

@@ -58,6 +58,9 @@ class ModelCard(BaseModel):
         Raw pixel probability above which connected pixels are a component.
     calibration, component_calibration
         For candidates, and for components, whose prior differs.
+    component_bogus_per_mpix
+        How many bogus components 10⁶ pixels hold: with the density of real ones that a
+        survey expects, the odds that ``component_calibration``, fitted at even odds, lacks.
     data, training, figures
         What it was trained on, how, and what it reached on held-out fields.
     limits
@@ -75,6 +78,7 @@ class ModelCard(BaseModel):
     component_threshold: float = Field(gt=0.0, lt=1.0)
     calibration: Calibration
     component_calibration: Calibration
+    component_bogus_per_mpix: float = Field(gt=0.0)
     data: dict[str, Any]
     training: dict[str, Any]
     figures: dict[str, Any]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DETECTION_VERSION = "2"
+DETECTION_VERSION = "3"
 """Enters the id of every model run: raise it when the same inputs may score differently."""
 
 
@@ -35,6 +35,13 @@ class DetectionConfig(BaseModel):
         gt=0.0,
         lt=1.0,
         description="Pixel probability a component must exceed; default is the model card's.",
+    )
+    expected_components_per_mpix: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1000.0,
+        description="Real changes too faint for candidates that 10^6 pixels of this survey are "
+        "expected to hold: confidences of components are brought to these odds.",
     )
     component_exclusion_fwhm: float = Field(
         default=1.0,

@@ -56,7 +56,15 @@ def disc_means(logits: F32, validity: F32, x_pix: F64, y_pix: F64, radius_pix: f
     return np.asarray(total / weight.sum(axis=(1, 2)))
 
 
-def calibrate(scores: F64, calibration: Calibration) -> F64:
-    """Confidences from mean log-odds; increasing, because the slope is positive."""
-    confidence = expit(calibration.slope * scores + calibration.intercept)
+def calibrate(scores: F64, calibration: Calibration, log_prior_ratio: float = 0.0) -> F64:
+    """Confidences from mean log-odds; increasing, because the slope is positive.
+
+    Parameters
+    ----------
+    log_prior_ratio
+        Logarithm of the odds of real here over the even odds of calibrations: what was
+        learnt of likelihoods holds at other odds (Elkan 2001, *The foundations of
+        cost-sensitive learning*, theorem 2).
+    """
+    confidence = expit(calibration.slope * scores + calibration.intercept + log_prior_ratio)
     return np.asarray(np.round(confidence, _CONFIDENCE_DECIMALS))

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_core.detection.card import ModelCard
 from astrid_core.detection.components import NOT_SEARCHED, find_components
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.discs import disc_radius
@@ -96,7 +97,7 @@ def detect(
     y_peak = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)
     judged = zip(calibrate(scores, model.card.calibration), x, y, x_peak, y_peak, strict=True)
     proposed = zip(
-        calibrate(found.scores, model.card.component_calibration),
+        component_confidence(model.card, found.scores, config.expected_components_per_mpix),
         found.x_pix,
         found.y_pix,
         found.x_peak_pix,
@@ -107,6 +108,16 @@ def detect(
         *(_scored(difference, values, index) for index, values in enumerate(judged)),
         *(_scored(difference, values, None) for values in proposed),
     )
+
+
+def component_confidence(card: ModelCard, scores: F64, expected_per_mpix: float) -> F64:
+    """Confidences of components at the density of real ones that a survey expects.
+
+    Calibrated at even odds, a score says how much likelier a component is real than bogus;
+    on the sky noise has far more peaks than S/N 4 has changes.
+    """
+    prior = float(np.log(expected_per_mpix / card.component_bogus_per_mpix))
+    return calibrate(scores, card.component_calibration, prior)
 
 
 def positions(candidates: Sequence[Positioned | tuple[float, float]]) -> tuple[F64, F64]:

@@ -22,6 +22,8 @@ _BAND_PIXELS = 1 << 20
 """Pixels of a band, halo excluded."""
 _PSF_TOLERANCE = 0.1
 """Members may differ by this share of a source's peak for reasons besides seeing."""
+_EXACT = 1e-3
+"""Share of its light by which a source may be off without being called inexact."""
 _ANY_SCORE = 1.0
 """Pixels of a rejected spot beyond this many σ go with it."""
 
@@ -106,7 +108,10 @@ def combine(
     the fainter of the middle two: cosmic rays and trails only add light. σ holds the sky
     noise, the photons of the median and, on sources, what the members' different seeing
     makes of their peaks.
-    Pixels usable in no member keep the mean of all and the union of their bits.
+    Pixels usable in no member keep the mean of all and the union of their bits. Where
+    members of other seeing are missing on a source, say under a bad column, or in the
+    core that saturates in the sharpest member alone, the mean has not the coadd's PSF: by how
+    much the light is off enters the variance.
     """
     ny, nx = shape
     fwhm = float(np.median([member.fwhm_pix for member in members]))
@@ -124,9 +129,10 @@ def combine(
         core = slice(start - low, stop - low)
         rejected += (band.valid & ~keep)[:, core].sum(axis=(1, 2))
         usable += band.valid[:, core].sum(axis=(1, 2))
-        combined = _mean(band, keep, members, min_coverage)
-        data[start:stop], variance[start:stop] = combined[0][core], combined[1][core]
-        mask[start:stop] = combined[2][core]
+        means, variances, flags = _mean(band, keep, members, min_coverage)
+        variances += _inexact_variance(means, keep, members, fwhm)
+        data[start:stop], variance[start:stop] = means[core], variances[core]
+        mask[start:stop] = flags[core]
     share = rejected / np.maximum(usable, 1)
     return Coadd(data, variance, mask, tuple(float(value) for value in share))
 
@@ -209,3 +215,21 @@ def _mean(
     variance[variance == 0] = float(np.median(variance[variance > 0])) if variance.any() else 1.0
     mask[~none & (total < min_coverage * weights.sum())] |= np.uint16(PixelFlag.EDGE)
     return data.astype(np.float32), variance.astype(np.float32), mask
+
+
+def _inexact_variance(light: F32, keep: Mask, members: Sequence[Member], fwhm_pix: float) -> F32:
+    """Variance of the light where members are missing whose seeing is not that of the rest.
+
+    A peak goes as FWHM^-2. Where the members kept have another mean of it than all have, the
+    light is off by that share, and by the same in all such pixels of a PSF's core: n errors
+    in phase weigh as much as n times their variance.
+    """
+    weights = np.array([member.weight for member in members], dtype=np.float32)
+    peaks = np.array([member.fwhm_pix**-2 for member in members], dtype=np.float32)
+    kept = np.tensordot(weights, keep.astype(np.float32), axes=1)
+    sharpness = np.tensordot(weights * peaks, keep.astype(np.float32), axes=1)
+    typical = np.float32(np.average(peaks, weights=weights))
+    off = np.where(kept > 0, sharpness / np.maximum(kept, 1e-15) / typical - 1, np.float32(0))
+    size = max(3, round(fwhm_pix))
+    in_phase = uniform_filter((np.abs(off) > _EXACT).astype(np.float32), size) * size**2
+    return np.asarray(in_phase * (off * light) ** 2)

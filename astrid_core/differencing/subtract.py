@@ -170,10 +170,11 @@ def _with_wings(science: Frame, scaled: Frame, registration: Registration) -> _S
 
 
 def _shift_sigma(registration: Registration, match: PhotometricMatch) -> tuple[float, float]:
-    """(x, y) error of the alignment at a source: scatter of single stars, and of the fit."""
+    """(x, y) error of the alignment at a source: of the map, and of single stars on it."""
+    x_pix, y_pix = match.shift_sigma_pix
     return (
-        float(np.hypot(registration.rms_x_pix, match.shift_x.error)),
-        float(np.hypot(registration.rms_y_pix, match.shift_y.error)),
+        float(np.hypot(registration.rms_x_pix, x_pix)),
+        float(np.hypot(registration.rms_y_pix, y_pix)),
     )
 
 

@@ -33,6 +33,10 @@ _MAX_STARS = 20
 _MIN_STARS = 5
 _LIGHT_SIGMA = 10.0
 """Pixels of a stamp above this are starlight."""
+_CLIP_SIGMA = 5.0
+"""Pixels this far off, in units of the scatter of all, are a transient or a neighbour that
+varied: fitted, they would pull the flux ratio of every star by some tenths of a per cent."""
+_CLIPPINGS = 2
 _PRIOR = 0.001
 """Expected change of the PSF's share of flux in a ring. Light moved from the core to a wide
 pedestal is nearly a change of flux ratio and background; only this decides between them."""
@@ -83,8 +87,13 @@ def match_wings(science: Frame, reference: Frame, x_pix: F64, y_pix: F64) -> Win
     stamps = _cut(science, reference, np.asarray(x_pix), np.asarray(y_pix), reach, fwhm)
     if stamps is None:
         return WingMatch(reference.psf, 1.0)
-    change, factor = _solve(stamps, ring_basis(reach, fwhm), reach)
-    return WingMatch(_changed(reference.psf, change), factor)
+    basis = ring_basis(reach, fwhm)
+    problem = _problem(stamps, basis, reach)
+    for _ in range(_CLIPPINGS):
+        problem = problem.without_strangers(*_solve(problem))
+    amplitudes, own = _solve(problem)
+    change = np.tensordot(amplitudes, basis, axes=1)
+    return WingMatch(_changed(reference.psf, change), 1.0 + float(np.median(own[:, 0])))
 
 
 def ring_basis(half_pix: int, fwhm_pix: float) -> F64:
@@ -147,26 +156,68 @@ def _cut(
     )
 
 
-def _solve(stamps: _Stamps, basis: F64, reach: int) -> tuple[F64, float]:
-    """The change δ (m, m) by weighted least squares over all stamps, and the flux factor.
+@dataclass(frozen=True)
+class _Problem:
+    """What is left of n stars, and what may explain it; p pixels, k changes of the PSF.
 
-    Each stamp has a flux ratio and a background of its own, so that a variable star or a
-    gradient does not become wings.
+    Attributes
+    ----------
+    left
+        (n, p) N ⊗ P_r − R ⊗ P_n.
+    columns
+        (n, k, p) the star's light ⊗ each change.
+    own
+        (n, p, 2) the star itself and 1: each stamp has a flux ratio and a background of its
+        own, so that a variable star or a gradient does not become wings.
+    weight
+        (n, p) inverse variance, 0 where not fitted.
     """
+
+    left: F64
+    columns: F64
+    own: F64
+    weight: F64
+
+    def without_strangers(self, amplitudes: F64, own: F64) -> "_Problem":
+        """The problem without pixels far off a solution: what changed beside the stars."""
+        model = np.einsum("k,nkp->np", amplitudes, self.columns)
+        model += np.einsum("npj,nj->np", self.own, own)
+        score = np.abs(self.left - model) * np.sqrt(self.weight)
+        fitted = self.weight > 0
+        scatter = 1.4826 * float(np.median(score[fitted])) if fitted.any() else 0.0
+        strange = score > _CLIP_SIGMA * max(scatter, 1e-30)
+        return replace(self, weight=np.where(strange, 0.0, self.weight))
+
+
+def _problem(stamps: _Stamps, basis: F64, reach: int) -> _Problem:
     grid = _Grid(stamps.science.shape[-1], reach)
-    science = grid.image(stamps.science)
     matched = grid.back(grid.image(stamps.reference) * grid.kernel(stamps.p_n))
-    left = grid.back(science * grid.kernel(stamps.p_r)) - matched
+    left = grid.back(grid.image(stamps.science) * grid.kernel(stamps.p_r)) - matched
     rings = grid.kernel(basis)
-    bright = grid.image(stamps.light)
-    n_stars, n_basis = len(left), len(basis)
+    columns = np.stack([grid.back(bright * rings) for bright in grid.image(stamps.light)])
+    n_stars = len(left)
+    flat = matched.reshape(n_stars, -1)
+    return _Problem(
+        left=left.reshape(n_stars, -1),
+        columns=columns.reshape(n_stars, len(basis), -1),
+        own=np.stack([flat, np.ones_like(flat)], axis=-1),
+        weight=stamps.weight.reshape(n_stars, -1),
+    )
+
+
+def _solve(problem: _Problem) -> tuple[F64, F64]:
+    """Amplitudes (k,) of the changes by weighted least squares over all stamps, and each
+    stamp's own flux excess and background (n, 2).
+    """
+    n_basis = problem.columns.shape[1]
     normal, right = np.eye(n_basis) / _PRIOR**2, np.zeros(n_basis)
     projected = []
-    for i in range(n_stars):
-        columns = grid.back(bright[i] * rings).reshape(n_basis, -1)
-        root = np.sqrt(stamps.weight[i]).ravel()
-        nuisance = np.stack([matched[i].ravel(), np.ones(root.size)], axis=1) * root[:, None]
-        design, target = columns * root, left[i].ravel() * root
+    for left, columns, own, weight in zip(
+        problem.left, problem.columns, problem.own, problem.weight, strict=True
+    ):
+        root = np.sqrt(weight)
+        nuisance = own * root[:, None]
+        design, target = columns * root, left * root
         inverse = np.linalg.pinv(nuisance)
         projected.append((inverse @ target, inverse @ design.T))
         design = design - (design @ inverse.T) @ nuisance.T
@@ -174,9 +225,8 @@ def _solve(stamps: _Stamps, basis: F64, reach: int) -> tuple[F64, float]:
         normal += design @ design.T
         right += design @ target
     amplitudes = np.linalg.solve(normal, right)
-    ratios = [own[0] - by_ring[0] @ amplitudes for own, by_ring in projected]
-    change = np.tensordot(amplitudes, basis, axes=1)
-    return np.asarray(change), 1.0 + float(np.median(ratios))
+    own_parts = [own - by_ring @ amplitudes for own, by_ring in projected]
+    return np.asarray(amplitudes), np.stack(own_parts).astype(np.float64)
 
 
 class _Grid:

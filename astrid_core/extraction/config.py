@@ -5,12 +5,20 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 FilterName = Literal[
-    "edge", "masked", "sidelobe", "sharp", "contradiction", "trail_part", "dipole_partner"
+    "edge",
+    "masked",
+    "duplicate",
+    "sidelobe",
+    "sharp",
+    "contradiction",
+    "trail_part",
+    "dipole_partner",
 ]
 """Named filters, in the order in which they are applied.
 
 edge            peak in the EDGE band, where the kernels are incomplete
 masked          too much of its PSF lies on unusable pixels
+duplicate       fitted to the place of a brighter candidate: a masked column cut one source in two
 sidelobe        not significant once the wings of brighter candidates are taken away
 sharp           much sharper than the PSF: nothing in the sky is
 contradiction   the PSF flux on D has the other sign, or is not significant at all
@@ -36,7 +44,7 @@ class ExtractionConfig(BaseModel):
         default=frozenset(), description="Named filters to leave out."
     )
     max_masked_weight: float = Field(
-        default=0.3,
+        default=0.5,
         ge=0,
         le=1,
         description="Share of a source's PSF² weight on unusable pixels above which it is "

@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 
 CUTOUT_HALF_WIDTH = 31
 """Half-width of a cutout in pixels: closer to missing data than this is NEAR_EDGE."""
+_SAME_FWHM = 0.5
+"""Point sources closer than this share of the FWHM are one to any measurement."""
 _SHARP_SIGMA = 4.0
 _MIN_SHAPE_PIXELS = 8
 """A shape of fewer pixels above the threshold says nothing."""
@@ -61,6 +63,19 @@ def _edge(findings: Findings, _alive: Mask) -> Mask:
 
 def _masked(findings: Findings, _alive: Mask) -> Mask:
     return np.asarray(findings.measured.masked_weight > findings.config.max_masked_weight)
+
+
+def _duplicate(findings: Findings, alive: Mask) -> Mask:
+    """Peaks whose PSF fits end within half a FWHM of a stronger peak's, sign alike."""
+    measured, negative = findings.measured, findings.peaks["is_negative"]
+    pairs = cKDTree(np.column_stack([measured.x, measured.y])).query_pairs(
+        _SAME_FWHM * findings.fwhm_pix
+    )
+    rejected = np.zeros(len(negative), dtype=bool)
+    for stronger, weaker in sorted(pairs):
+        if alive[stronger] and not rejected[stronger] and negative[stronger] == negative[weaker]:
+            rejected[weaker] = True
+    return rejected
 
 
 def _sidelobe(findings: Findings, alive: Mask) -> Mask:
@@ -125,6 +140,7 @@ def _dipole_partner(findings: Findings, alive: Mask) -> Mask:
 _FILTERS = {
     "edge": _edge,
     "masked": _masked,
+    "duplicate": _duplicate,
     "sidelobe": _sidelobe,
     "sharp": _sharp,
     "contradiction": _contradiction,

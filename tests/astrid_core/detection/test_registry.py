@@ -65,6 +65,7 @@ def make_weights(folder: Path, seed: int) -> tuple[Path, Path]:
         component_threshold=0.9,
         calibration=Calibration(),
         component_calibration=Calibration(),
+        component_bogus_per_mpix=1.0,
         data={"seeds": [seed]},
         training={"steps": 0},
         figures={"held_out": {"roc_auc": 0.5, "by_snr": {"5-7": 0.25}}},

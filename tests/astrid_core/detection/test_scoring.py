@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from astrid_core.detection.card import Architecture, Calibration, ModelCard
 from astrid_core.detection.components import unclaimed_peaks
@@ -52,6 +52,7 @@ def model() -> RealBogusModel:
         component_threshold=0.6,
         calibration=Calibration(slope=0.5, intercept=-1.0),
         component_calibration=Calibration(slope=0.5, intercept=-2.0),
+        component_bogus_per_mpix=1.0,
         data={},
         training={},
         figures={},
@@ -114,6 +115,20 @@ def test_components_are_found_where_no_candidate_is(model):
     assert (brightest.x_peak_pix, brightest.y_peak_pix) == (120, 30)
     assert (other.x_peak_pix, other.y_peak_pix) == (90, 120)
     assert all(source.candidate_index is None for source in components)
+
+
+def test_components_are_believed_as_far_as_the_expected_density_allows(model):
+    science, difference = make_pair([(60.0, 60.0, 60.0)])
+    card = model.card.model_copy(update={"component_bogus_per_mpix": 20.0})
+    crowded = replace(model, card=card)
+    (even,) = detect(model, science, difference, [], CONFIG)
+    (rare,) = detect(crowded, science, difference, [], CONFIG)
+    twentyfold = CONFIG.model_copy(update={"expected_components_per_mpix": 20.0})
+    (again,) = detect(crowded, science, difference, [], twentyfold)
+    assert logit(even.confidence_score) - logit(rare.confidence_score) == pytest.approx(
+        np.log(20), abs=0.02
+    )
+    assert again.confidence_score == pytest.approx(even.confidence_score, abs=1e-5)
 
 
 def test_a_component_of_a_candidate_is_that_candidate(model):

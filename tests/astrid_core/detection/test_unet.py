@@ -18,6 +18,7 @@ def make_card(sha256: str, **changes: object) -> ModelCard:
         "component_threshold": 0.9,
         "calibration": Calibration(),
         "component_calibration": Calibration(),
+        "component_bogus_per_mpix": 1.0,
         "data": {},
         "training": {},
         "figures": {},

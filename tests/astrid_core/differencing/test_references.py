@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from registration_frames import exposure, paint, random_stars, real_frame
 
 from astrid_core.differencing import coadd as coadding
+from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.references import (
     MemberQuality,
     build_reference,
@@ -17,6 +18,7 @@ from astrid_core.differencing.references import (
     rank_members,
 )
 from astrid_core.differencing.registration_config import ReferenceConfig
+from astrid_core.differencing.subtract import subtract_frames
 from astrid_core.errors import NoReferenceError
 from astrid_core.flags import PixelFlag
 
@@ -174,6 +176,40 @@ def test_clipping_leaves_the_stars_alone(five, of_three):
         assert clipped.data[rows, columns].sum() == pytest.approx(
             unclipped.data[rows, columns].sum(), rel=0.03
         )
+
+
+def brightest(frame):
+    """Position of the brightest star well inside a frame."""
+    x, y = frame.stars["x_pix"], frame.stars["y_pix"]
+    inside = frame.stars[(x > 40) & (x < 216) & (y > 40) & (y < 216)]
+    star = inside[np.argmax(inside["flux"])]
+    return round(float(star["x_pix"])), round(float(star["y_pix"]))
+
+
+def with_bad_column(frame):
+    """A frame whose brightest star has a bad column through its core."""
+    x, _ = brightest(frame)
+    mask = frame.mask.copy()
+    mask[:, x] |= np.uint16(PixelFlag.BAD)
+    return replace(frame, mask=mask)
+
+
+def test_a_star_that_misses_its_sharpest_member_is_no_change(five, of_three, monkeypatch):
+    x, y = brightest(five[0])
+    core = slice(y - 4, y + 5), slice(x - 4, x + 5)
+    science = exposure(SCENE, seed=99, fwhm_pix=3.1, transmission=0.9)
+    spoilt = [with_bad_column(five[0]), *five[1:3]]
+    trusted = build_reference(spoilt, CONFIG).frame
+    found = subtract_frames(science, trusted, DifferenceConfig())
+    assert np.abs(found.scorr[core]).max() < 5
+    elsewhere = np.ones(trusted.data.shape, dtype=bool)
+    elsewhere[:, x - 12 : x + 13] = False
+    np.testing.assert_allclose(
+        trusted.variance[elsewhere], of_three.frame.variance[elsewhere], rtol=0.01
+    )
+    monkeypatch.setattr(coadding, "_inexact_variance", lambda light, *_: np.zeros_like(light))
+    blind = build_reference(spoilt, CONFIG).frame
+    assert np.abs(subtract_frames(science, blind, DifferenceConfig()).scorr[core]).max() > 8
 
 
 def test_two_members_lose_cosmic_rays_too(five):

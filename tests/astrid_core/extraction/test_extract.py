@@ -187,7 +187,7 @@ def test_a_masked_source_goes_and_one_beside_a_mask_is_flagged():
     plant(light, 140, 140, 300.0)
     image, science = made_up(light)
     mask = image.mask.copy()
-    mask[57:62, 61:70] = PixelFlag.SATURATED
+    mask[57:64, 60:70] = PixelFlag.SATURATED
     mask[137:144, 143] = PixelFlag.BAD
     image = dataclasses.replace(image, mask=mask)
     found = extract_candidates(image, science, ExtractionConfig())
@@ -195,6 +195,20 @@ def test_a_masked_source_goes_and_one_beside_a_mask_is_flagged():
     assert len(found.candidates) == 1
     assert found.candidates[0].flags & CandidateFlag.NEAR_MASKED
     assert found.candidates[0].flux == pytest.approx(300.0, rel=0.1)
+
+
+def test_a_bad_column_through_a_bright_source_costs_precision_not_the_source():
+    light = np.zeros((200, 200))
+    plant(light, 100, 100, 300.0)
+    image, science = made_up(light)
+    mask = image.mask.copy()
+    mask[:, 100] = PixelFlag.BAD
+    image = dataclasses.replace(image, mask=mask)
+    found = extract_candidates(image, science, ExtractionConfig())
+    (candidate,) = found.candidates
+    assert found.filter_counts["duplicate"] == 1, "the column cuts the peak in two"
+    assert candidate.flags & CandidateFlag.NEAR_MASKED
+    assert abs(candidate.flux - 300.0) < 4 * candidate.flux_err
 
 
 def test_edges_are_filtered_in_the_band_and_flagged_beyond():
