@@ -1,6 +1,5 @@
 """survey_depth: what a night's pipeline finds of sources planted before subtraction."""
 
-import base64
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from astrid_dagster.assets.night import (
     Stream,
     compute,
     describe,
+    inline_picture,
     open_bench,
     split_completed,
     summary_check,
@@ -121,10 +121,11 @@ def _describe(
         metadata[f"S/N of 50 % {band}"] = _with_error(blank.snr50)
         metadata[f"injected {band}"] = summary.n_injected
         metadata[f"unmatched {band}"] = summary.n_unmatched
-    encoded = base64.b64encode(depth_png(title, summaries, threshold_sigma)).decode()
     return metadata | {
         "completeness": _table(summaries),
-        "depth": dg.MetadataValue.md(f"![completeness curves](data:image/png;base64,{encoded})"),
+        "depth": inline_picture(
+            "completeness curves", depth_png(title, summaries, threshold_sigma)
+        ),
     }
 
 

@@ -4,7 +4,6 @@ What belongs here: what the imaging assets say about quality beside their run ro
 does not: ranges and drawing, which are the core's.
 """
 
-import base64
 import html
 from collections.abc import Sequence
 
@@ -21,6 +20,7 @@ from astrid_core.monitoring.quality import (
 )
 from astrid_core.monitoring.quality_plot import quality_png
 from astrid_core.preprocessing.config import PreprocessConfig
+from astrid_dagster.assets.night import inline_picture
 from astrid_dagster.partitions import SurveyNight
 
 _TABLE_ROWS_MOST = 50
@@ -56,12 +56,8 @@ def quality_page(part: SurveyNight, records: Sequence[FrameRecord]) -> dict[str,
     if not records:
         return {}
     title = f"Night quality · {part.survey.name} · {part.night}"
-    encoded = base64.b64encode(quality_png(title, records, _bands(part, records))).decode()
-    return {
-        "night quality": dg.MetadataValue.md(
-            f"![quality over the night](data:image/png;base64,{encoded})"
-        )
-    }
+    drawn = quality_png(title, records, _bands(part, records))
+    return {"night quality": inline_picture("quality over the night", drawn)}
 
 
 def _summary(found: Sequence[Excursion]) -> str:

@@ -16,7 +16,7 @@ from dbschema.models import (
     SurveyDepthRun,
 )
 from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, Deployment, key
-from tests.astrid_dagster.test_pipeline import materialize, rows
+from tests.astrid_dagster.test_pipeline import materialize
 
 NIGHT = key(SCIENCE_NIGHTS[0])
 
@@ -29,10 +29,10 @@ def assert_quality_is_measured(
     deployment: Deployment, night_run: dg.ExecuteInProcessResult
 ) -> None:
     """Measures are stored, checked and drawn by the nightly assets themselves."""
-    differences = rows(deployment, DifferenceRun)
+    differences = deployment.rows(DifferenceRun)
     assert all(0.8 < run["scorr_sigma_blank"] < 1.25 for run in differences)
-    density = [run["candidates_per_mpix"] for run in rows(deployment, ExtractionRun)]
-    n_candidates = len(rows(deployment, Candidate))
+    density = [run["candidates_per_mpix"] for run in deployment.rows(ExtractionRun)]
+    n_candidates = len(deployment.rows(Candidate))
     # Dithers leave a border of these small frames unsearched.
     assert 0.6 * sum(density) < n_candidates / 0.256**2 < sum(density)
     checks = outcome(night_run)
@@ -68,13 +68,13 @@ def test_a_night_s_depth_is_measured_once_and_touches_no_other_table(
     assert night_run.success
     assert_quality_is_measured(deployment, night_run)
     others = (DifferenceRun, ExtractionRun, Candidate)
-    before = {table: rows(deployment, table) for table in others}
+    before = {table: deployment.rows(table) for table in others}
 
     result = materialize([measure_depth], NIGHT)
     assert result.success
     assert set(outcome(result)) == {CHECK, PROMISE_CHECK}
     assert all(check.severity == dg.AssetCheckSeverity.WARN for check in outcome(result).values())
-    runs, (night,) = rows(deployment, SurveyDepthRun), rows(deployment, SurveyDepth)
+    runs, (night,) = deployment.rows(SurveyDepthRun), deployment.rows(SurveyDepth)
     assert {run["difference_run_id"] for run in runs} == {
         run["run_id"] for run in before[DifferenceRun]
     }
@@ -93,16 +93,16 @@ def test_a_night_s_depth_is_measured_once_and_touches_no_other_table(
     table = [record.data for record in shown["completeness"].records]
     assert {row["environment"] for row in table} >= {"blank"}
     assert sum(row["injected"] for row in table) == night["n_injected"]
-    assert {table: rows(deployment, table) for table in others} == before
+    assert {table: deployment.rows(table) for table in others} == before
 
     again = materialize([measure_depth], NIGHT)
     assert metadata(again)["n_already_completed"] == len(runs)
     forced = {"ops": {"measure_depth": {"config": {"force": True}}}}
     assert materialize([measure_depth], NIGHT, run_config=forced).success
-    assert rows(deployment, SurveyDepthRun) == runs
-    assert rows(deployment, SurveyDepth) == [night]
+    assert deployment.rows(SurveyDepthRun) == runs
+    assert deployment.rows(SurveyDepth) == [night]
 
     empty = materialize([measure_depth], key("2025-09-20"))
     assert empty.success
     assert all(check.passed for check in outcome(empty).values())
-    assert rows(deployment, SurveyDepth) == [night]
+    assert deployment.rows(SurveyDepth) == [night]
