@@ -1,8 +1,9 @@
-"""Jobs: a night from files to detections, and the reference sets."""
+"""Jobs: a night from files to detections, the reference sets, and a night's depth."""
 
 import dagster as dg
 
 from astrid_dagster.assets import NIGHT_ASSETS
+from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
@@ -23,4 +24,11 @@ references = dg.define_asset_job(
     "references",
     selection=dg.AssetSelection.assets(build_references),
     description="Build a survey's reference set from its processed reference nights.",
+)
+
+depth = dg.define_asset_job(
+    "depth",
+    selection=dg.AssetSelection.assets(measure_depth),
+    description="How deep a processed survey-night goes, by injected sources. Costs as much as "
+    "subtracting the frames it injects into.",
 )

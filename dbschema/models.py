@@ -235,6 +235,12 @@ class DifferenceRun(_Run, Base):
     difference_fits_path: Mapped[str | None] = mapped_column(comment="object key of D and S_corr")
     sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the object")
     scorr_sigma: Mapped[float | None] = mapped_column(comment="raw robust sigma of S_corr")
+    scorr_sigma_blank: Mapped[float | None] = mapped_column(
+        comment="the same on blank sky; null where there is too little of it"
+    )
+    scorr_sigma_sources: Mapped[float | None] = mapped_column(
+        comment="the same within one FWHM of the frame's sources"
+    )
     flux_ratio: Mapped[float | None] = mapped_column(comment="science over reference flux")
     n_matched: Mapped[int | None] = mapped_column(comment="stars matched in registration")
     registration_rms_pix: Mapped[float | None] = mapped_column(
@@ -264,6 +270,9 @@ class ExtractionRun(_Run, Base):
     )
     status: Mapped[str] = mapped_column(comment="completed or failed")
     n_candidates: Mapped[int | None] = mapped_column(comment="sources that passed the filters")
+    candidates_per_mpix: Mapped[float | None] = mapped_column(
+        comment="candidates per 10^6 searched pixels"
+    )
     filter_counts: Mapped[Json | None] = mapped_column(
         comment="sources rejected by each named filter"
     )
@@ -271,6 +280,92 @@ class ExtractionRun(_Run, Base):
         comment="object key of the candidates' cutouts; null when there are none"
     )
     sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the cutouts object")
+
+
+class SurveyDepthRun(_Run, Base):
+    """Sources injected into one processed frame before subtraction, and which came back.
+
+    Injections measure the pipeline; they are never candidates, detections or labels.
+    """
+
+    __tablename__ = "survey_depth_runs"
+    __table_args__ = (
+        _states("status", "completed", "degraded", "failed"),
+        Index(None, "difference_run_id"),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(
+        primary_key=True, comment="content-addressed id; seeds the injections"
+    )
+    observation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("observations.id"), comment="science observation injected into"
+    )
+    difference_run_id: Mapped[UUID] = mapped_column(
+        ForeignKey("difference_runs.run_id"), comment="the night's own difference it repeats"
+    )
+    reference_id: Mapped[UUID] = mapped_column(
+        ForeignKey("reference_frames.run_id"), comment="reference subtracted, the night's own"
+    )
+    status: Mapped[str] = mapped_column(comment="completed, degraded or failed")
+    n_injected: Mapped[int | None] = mapped_column(comment="injections on searched pixels")
+    n_recovered: Mapped[int | None] = mapped_column(comment="of these, found again")
+    n_masked: Mapped[int | None] = mapped_column(comment="injections on masked pixels, not counted")
+    n_unmatched: Mapped[int | None] = mapped_column(comment="candidates that are no injection")
+    searched_mpix: Mapped[float | None] = mapped_column(comment="searched area, 10^6 pixels")
+    masked_fraction: Mapped[float | None] = mapped_column(comment="fraction not searched")
+    zero_point_mag: Mapped[float | None] = mapped_column(comment="AB mag of one frame unit")
+    injections: Mapped[list[Any] | None] = mapped_column(
+        comment="each: x_pix, y_pix, flux (frame units), snr_true, environment (blank, host, "
+        "star), is_recovered, flux_found and snr_found (null when missed)"
+    )
+    unmatched: Mapped[list[Any] | None] = mapped_column(
+        comment="each unmatched candidate: x_pix, y_pix, snr (|S_corr| peak), flux, is_negative"
+    )
+    degraded_because: Mapped[list[str]] = mapped_column(
+        comment="quality limits missed", server_default=text("'[]'::jsonb")
+    )
+
+
+class SurveyDepth(Base):
+    """Depth of one survey, night and filter, summed over its injected frames."""
+
+    __tablename__ = "survey_depth"
+    __table_args__ = (UniqueConstraint("survey_id", "night", "filter_band"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv5 of survey, night, filter")
+    survey_id: Mapped[UUID] = mapped_column(ForeignKey("surveys.id"), comment="survey")
+    night: Mapped[dt.date] = mapped_column(comment="local observing night")
+    filter_band: Mapped[str] = mapped_column(comment="filter")
+    run_ids: Mapped[list[str]] = mapped_column(comment="survey_depth_runs it sums")
+    n_frames: Mapped[int] = mapped_column(comment="frames injected into")
+    n_injected: Mapped[int] = mapped_column(comment="injections on searched pixels")
+    n_recovered: Mapped[int] = mapped_column(comment="of these, found again")
+    n_masked: Mapped[int] = mapped_column(comment="injections on masked pixels, not counted")
+    n_unmatched: Mapped[int] = mapped_column(
+        comment="candidates that are no injection: false, or a true change of the night"
+    )
+    searched_mpix: Mapped[float] = mapped_column(comment="searched area, 10^6 pixels")
+    masked_fraction: Mapped[float] = mapped_column(comment="fraction not searched")
+    snr50: Mapped[float | None] = mapped_column(
+        comment="S/N_true of 50 % completeness on blank sky; null when not bracketed"
+    )
+    snr50_err: Mapped[float | None] = mapped_column(comment="its 1 sigma error")
+    m50_mag: Mapped[float | None] = mapped_column(
+        comment="AB mag of 50 % completeness on blank sky; null without zero point"
+    )
+    m50_err_mag: Mapped[float | None] = mapped_column(comment="its 1 sigma error")
+    environments: Mapped[Json] = mapped_column(
+        comment="blank, host, star: completeness in bins of S/N_true and of magnitude with 95 % "
+        "Wilson intervals, fitted curves"
+    )
+    unmatched_by_snr: Mapped[list[Any]] = mapped_column(
+        comment="unmatched candidates per 10^6 pixels by |S_corr|, 95 % Poisson intervals"
+    )
+    unmatched_by_magnitude: Mapped[list[Any]] = mapped_column(
+        comment="the same by AB magnitude; empty without zero point"
+    )
+    created_at: Mapped[dt.datetime] = _clock("when first measured")
+    selected_at: Mapped[dt.datetime] = _clock("when last materialized")
 
 
 class Candidate(Base):

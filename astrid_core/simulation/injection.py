@@ -33,6 +33,7 @@ def plan_injections(
     snr_range: tuple[float, float] = (3.0, 50.0),
     spacing_pix: float = SPACING_PIX,
     margin_pix: float = 20.0,
+    preferred: F64 | None = None,
 ) -> NDArray[Any]:
     """Choose where and how bright to inject: a jittered grid, log-uniform in S/N_true.
 
@@ -47,18 +48,24 @@ def plan_injections(
         Science units per reference unit of the same source.
     snr_range, spacing_pix, margin_pix
         Range of S/N_true, least separation, least distance from the frame's edge.
+    preferred
+        (n, 2) x, y to inject at as far as the separation allows, the first ones first
+        (hosts, say); the grid fills the rest of the frame.
 
     Returns
     -------
     Array of ``INJECTION_DTYPE``; positions with unusable pixels within one FWHM are left out.
     """
     x, y = _jittered_grid(science.shape, spacing_pix, margin_pix, rng)
+    if preferred is not None and len(preferred):
+        x, y = _around(preferred, x, y, science.shape, spacing_pix, margin_pix)
     snr = np.exp(rng.uniform(np.log(snr_range[0]), np.log(snr_range[1]), len(x)))
     free = _is_usable(science, x, y)
     plan = np.zeros(int(free.sum()), dtype=INJECTION_DTYPE)
     plan["x_pix"], plan["y_pix"], plan["snr_true"] = x[free], y[free], snr[free]
+    noise = _typical_variance(reference)
     for row in plan:
-        filt, light = _filter_at(science, row["x_pix"], row["y_pix"], reference, flux_ratio)
+        filt, light = _filter_at(science, row["x_pix"], row["y_pix"], reference, noise, flux_ratio)
         row["flux"] = filt.flux_for_snr(
             row["snr_true"], source_gain=science.meta.source_gain, light_variance=light
         )
@@ -79,7 +86,8 @@ def matched_filter_snr(
     The noise holds sky and read noise of both frames, the photons of the light already
     there and the source's own. See :func:`plan_injections` for the parameters.
     """
-    filt, light = _filter_at(science, x_pix, y_pix, reference, flux_ratio)
+    noise = _typical_variance(reference)
+    filt, light = _filter_at(science, x_pix, y_pix, reference, noise, flux_ratio)
     return filt.snr(flux, science.meta.source_gain, light)
 
 
@@ -130,8 +138,18 @@ def shifted(stamp: NDArray[np.floating], dx: float, dy: float) -> F64:
     return np.asarray(moved[pad : pad + stamp.shape[0], pad : pad + stamp.shape[1]])
 
 
+def _typical_variance(reference: Frame | None) -> float:
+    """Median variance of a reference; 0 for none, which counts as noiseless."""
+    return 0.0 if reference is None else float(np.median(reference.variance))
+
+
 def _filter_at(
-    science: Frame, x: float, y: float, reference: Frame | None, flux_ratio: float
+    science: Frame,
+    x: float,
+    y: float,
+    reference: Frame | None,
+    reference_variance: float,
+    flux_ratio: float,
 ) -> tuple[MatchedFilter, float]:
     """Optimal filter at a position and the variance that the light there adds to it."""
     column, row = round(x), round(y)
@@ -145,7 +163,7 @@ def _filter_at(
             science.psf.at(x, y),
             variance,
             reference.psf.centre(),
-            flux_ratio**2 * float(np.median(reference.variance)),
+            flux_ratio**2 * reference_variance,
             flux_ratio * gain / reference_gain if reference_gain > 0 else 0.0,
         )
     light = np.nan_to_num(cut_stamp(science.data, column, row, filt.science.shape[0] // 2))
@@ -161,6 +179,27 @@ def _jittered_grid(
     grid_x, grid_y = (axis.ravel() for axis in np.meshgrid(*axes))
     jitter = rng.uniform(-0.125 * spacing, 0.125 * spacing, (2, len(grid_x)))
     return grid_x + jitter[0], grid_y + jitter[1]
+
+
+def _around(
+    preferred: F64, x: F64, y: F64, shape: tuple[int, int], spacing: float, margin: float
+) -> tuple[F64, F64]:
+    """Preferred positions that keep their distance, then what of a grid keeps its from them."""
+    ny, nx = shape
+    taken: list[F64] = []
+    for position in preferred:
+        inside = (
+            margin <= position[0] <= nx - 1 - margin and margin <= position[1] <= ny - 1 - margin
+        )
+        if inside and all(np.hypot(*(position - other)) >= spacing for other in taken):
+            taken.append(position)
+    kept = [
+        point
+        for point in np.column_stack([x, y])
+        if all(np.hypot(*(point - other)) >= spacing for other in taken)
+    ]
+    both = np.array([*taken, *kept]).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
 
 
 def _is_usable(frame: Frame, x: F64, y: F64) -> NDArray[np.bool_]:

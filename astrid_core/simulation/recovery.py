@@ -50,6 +50,35 @@ def match_radius_pix(fwhm_pix: float) -> float:
     return max(1.5, 0.5 * fwhm_pix)
 
 
+def match_changes(
+    truth: NDArray[np.void],
+    detections: Sequence[tuple[float, float, bool]],
+    fwhm_pix: float,
+) -> NDArray[np.intp]:
+    """The change each detection is: the nearest of its own sign within the match radius.
+
+    Parameters
+    ----------
+    truth
+        Rows with ``x_pix``, ``y_pix`` and ``is_negative``.
+    detections
+        (x_pix, y_pix, is_negative) of each.
+
+    Returns
+    -------
+    (n_detections,) index into ``truth``; -1 for a detection that is no change.
+    """
+    radius = match_radius_pix(fwhm_pix)
+    match = np.full(len(detections), -1, dtype=np.intp)
+    for index, (x, y, is_negative) in enumerate(detections):
+        same_sign = truth["is_negative"] == is_negative
+        distance = np.hypot(truth["x_pix"] - x, truth["y_pix"] - y)
+        near = np.flatnonzero(same_sign & (distance <= radius))
+        if near.size:
+            match[index] = near[np.argmin(distance[near])]
+    return match
+
+
 def recover(
     truth: NDArray[np.void],
     detections: Sequence[tuple[float, float, bool]],
@@ -64,18 +93,12 @@ def recover(
     detections
         (x_pix, y_pix, is_negative) of each.
     fwhm_pix
-        Sets the match radius. A detection matches the nearest change of its own sign.
+        Sets the match radius, see :func:`match_changes`.
     """
-    radius = match_radius_pix(fwhm_pix)
+    match = match_changes(truth, detections, fwhm_pix)
     found = np.zeros(len(truth), dtype=bool)
-    n_real = 0
-    for x, y, is_negative in detections:
-        same_sign = truth["is_negative"] == is_negative
-        distance = np.hypot(truth["x_pix"] - x, truth["y_pix"] - y)
-        near = np.flatnonzero(same_sign & (distance <= radius))
-        if near.size:
-            n_real += 1
-            found[near[np.argmin(distance[near])]] = True
+    found[match[match >= 0]] = True
+    n_real = int((match >= 0).sum())
     planted, recovered = [], []
     for low, high in SNR_BINS:
         in_bin = (truth["snr_true"] >= low) & (truth["snr_true"] < high)

@@ -17,6 +17,7 @@ from astrid_core.extraction.sources import Source
 from astrid_core.flags import CandidateFlag, flag_names
 from astrid_core.frame import Frame, read_frame
 from astrid_core.identity import candidate_id, config_digest, object_key, run_id
+from astrid_core.monitoring.scorr import searched_mpix
 from astrid_core.photometry import flux_unit_and_scale
 from astrid_core.preview import difference_panels
 from astrid_core.sky import healpix_index, sky_position
@@ -84,9 +85,11 @@ def _compute(task: ExtractionTask, bench: Bench) -> Success:
     with bench.fetched(science_run["processed_fits_path"], science_run["sha256"]) as path:
         science = read_frame(path)
     found = extract_candidates(image, science, task.config)
+    area_mpix = searched_mpix(image)
     values: dict[str, Any] = {
         "status": "completed",
         "n_candidates": len(found.candidates),
+        "candidates_per_mpix": len(found.candidates) / area_mpix if area_mpix else None,
         "filter_counts": dict(found.filter_counts),
     }
     preview = _preview(science, image, found.candidates)

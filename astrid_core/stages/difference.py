@@ -10,6 +10,7 @@ from astrid_core.differencing.select import ReferenceInfo, ScienceInfo, select_r
 from astrid_core.differencing.subtract import DIFFERENCE_VERSION, subtract_frames
 from astrid_core.frame import read_frame
 from astrid_core.identity import config_digest, object_key, run_id
+from astrid_core.monitoring.scorr import scorr_sigma_by_place
 from astrid_core.stages.bench import Bench, stage
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
@@ -95,7 +96,8 @@ def _compute(task: DifferenceTask, reference_row: Row, bench: Bench) -> Success:
     degraded = [*result.degraded_because]
     if run["status"] == "degraded":
         degraded += [f"processed frame: {reason}" for reason in run["degraded_because"]]
-    values = asdict(result.quality) | {
+    values = asdict(result.quality) | asdict(scorr_sigma_by_place(result, science))
+    values |= {
         "status": "degraded" if degraded else "completed",
         "degraded_because": degraded,
         "difference_fits_path": key,

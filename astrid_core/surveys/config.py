@@ -183,6 +183,10 @@ class SurveyConfig(_Model):
     differencing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     extraction: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     detection: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
+    quality: dict[str, Any] = Field(
+        default_factory=dict, description="monitoring.NightQualityConfig."
+    )
+    depth: dict[str, Any] = Field(default_factory=dict, description="monitoring.DepthConfig.")
     objects: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
 
     @model_validator(mode="after")

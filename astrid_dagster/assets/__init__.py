@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from astrid_dagster.assets.candidates import find_candidates
+from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.detections import detections
 from astrid_dagster.assets.differences import subtract
 from astrid_dagster.assets.forced import force_photometry
@@ -22,6 +23,6 @@ NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
     associate_objects,
     force_photometry,
 )
-"""Everything of a night. References are left alone: they have a job of their own."""
+"""Everything of a night. References and depth are left alone: they have jobs of their own."""
 
-ALL_ASSETS: Sequence[dg.AssetsDefinition] = (*NIGHT_ASSETS, build_references)
+ALL_ASSETS: Sequence[dg.AssetsDefinition] = (*NIGHT_ASSETS, build_references, measure_depth)

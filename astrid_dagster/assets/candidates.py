@@ -6,6 +6,7 @@ import dagster as dg
 
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import EXTRACTION_VERSION
+from astrid_core.monitoring.quality import SEARCH_MEASURES, frame_records
 from astrid_core.stages.candidates import extract, plan_extraction
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
@@ -21,12 +22,14 @@ from astrid_dagster.assets.night import (
     summary_spec,
     table_out,
 )
+from astrid_dagster.assets.quality import quality_check, quality_page, quality_spec
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import StoreResource
 from dbschema.models import Candidate, ExtractionRun
 
 CHECK = "every_difference_searched"
+QUALITY_CHECK = "candidate_density_in_range"
 
 
 @dg.multi_asset(
@@ -51,7 +54,10 @@ CHECK = "every_difference_searched"
         ),
     },
     partitions_def=survey_nights,
-    check_specs=[summary_spec(CHECK, "candidates")],
+    check_specs=[
+        summary_spec(CHECK, "candidates"),
+        quality_spec(QUALITY_CHECK, "candidates", "No difference image bursts with candidates."),
+    ],
 )
 def find_candidates(
     context: dg.AssetExecutionContext,
@@ -79,6 +85,7 @@ def find_candidates(
         yield dg.Output(stream.files(), "cutouts")
     searched = [row["difference_run_id"] for row in stream.rows if row["status"] == "completed"]
     preview = None if stream.preview is None else stream.preview[1]
+    records = frame_records(preprocess_runs, difference_runs, stream.rows)
     yield dg.Output(
         [
             TableRows(ExtractionRun, stream.rows),
@@ -90,10 +97,17 @@ def find_candidates(
             ),
         ],
         "candidates",
-        metadata=describe(stream.rows, {"n_candidates": "candidates per frame"}, {}, preview)
-        | _counts(stream),
+        metadata=describe(
+            stream.rows,
+            {"n_candidates": "candidates per frame", "candidates_per_mpix": "candidates per Mpix"},
+            {},
+            preview,
+        )
+        | _counts(stream)
+        | quality_page(part, records),
     )
     yield summary_check(CHECK, "candidates", stream.rows)
+    yield quality_check(QUALITY_CHECK, "candidates", part, records, SEARCH_MEASURES)
 
 
 def _counts(stream: NightStream) -> dict[str, object]:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.subtract import DIFFERENCE_VERSION
+from astrid_core.monitoring.quality import DIFFERENCE_MEASURES, frame_records
 from astrid_core.stages.difference import difference, plan_differences
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
@@ -21,14 +22,18 @@ from astrid_dagster.assets.night import (
     summary_spec,
     table_out,
 )
+from astrid_dagster.assets.quality import quality_check, quality_spec
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import any_night, survey_night, survey_nights
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import DifferenceRun
 
 CHECK = "every_frame_differenced"
+QUALITY_CHECK = "difference_quality_in_range"
 MEDIANS = {
     "scorr_sigma": "σ(S_corr)",
+    "scorr_sigma_blank": "σ(S_corr) on blank sky",
+    "scorr_sigma_sources": "σ(S_corr) on sources",
     "registration_rms_pix": "registration rms (pix)",
     "n_matched": "stars matched",
     "flux_ratio": "flux ratio",
@@ -57,7 +62,14 @@ MEDIANS = {
         ),
     },
     partitions_def=survey_nights,
-    check_specs=[summary_spec(CHECK, "difference_runs")],
+    check_specs=[
+        summary_spec(CHECK, "difference_runs"),
+        quality_spec(
+            QUALITY_CHECK,
+            "difference_runs",
+            "Registration residual and σ(S_corr), on blank sky and on sources, are in range.",
+        ),
+    ],
 )
 def subtract(
     context: dg.AssetExecutionContext,
@@ -90,3 +102,5 @@ def subtract(
         metadata=describe(rows, MEDIANS, names) | {"n_already_completed": len(done)},
     )
     yield summary_check(CHECK, "difference_runs", rows)
+    records = frame_records(preprocess_runs, rows)
+    yield quality_check(QUALITY_CHECK, "difference_runs", part, records, DIFFERENCE_MEASURES)

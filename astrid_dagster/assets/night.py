@@ -125,6 +125,11 @@ class NightStream:
                 staged = outcome.staged
                 yield StoredFile(staged.key, staged.path, staged.sha256, staged.is_scratch)
 
+    def drain(self) -> None:
+        """Compute everything of a stage that makes no objects."""
+        for _ in self.files():
+            pass
+
     def _keep_preview(self, outcome: Outcome) -> None:
         if outcome.preview_png is None:
             return

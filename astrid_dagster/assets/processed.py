@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from astrid_core.monitoring.quality import FRAME_MEASURES, IDENTIFYING, frame_records
 from astrid_core.preprocessing.config import PreprocessConfig
 from astrid_core.preprocessing.process import PREPROCESS_VERSION
 from astrid_core.stages.calibration import build_calibrations
@@ -22,12 +23,14 @@ from astrid_dagster.assets.night import (
     summary_spec,
     table_out,
 )
+from astrid_dagster.assets.quality import quality_check, quality_spec
 from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import PreprocessRun
 
 CHECK = "every_frame_processed"
+QUALITY_CHECK = "frame_quality_in_range"
 MEDIANS = {
     "fwhm_pix": "FWHM (pix)",
     "sky_noise": "sky noise",
@@ -55,7 +58,14 @@ MEDIANS = {
         ),
     },
     partitions_def=survey_nights,
-    check_specs=[summary_spec(CHECK, "preprocess_runs")],
+    check_specs=[
+        summary_spec(CHECK, "preprocess_runs"),
+        quality_spec(
+            QUALITY_CHECK,
+            "preprocess_runs",
+            "FWHM, ellipticity, sky, zero point and depth of every frame are in range.",
+        ),
+    ],
 )
 def processed(
     context: dg.AssetExecutionContext,
@@ -83,3 +93,6 @@ def processed(
         metadata=describe(rows, MEDIANS, names) | {"n_already_completed": len(done)},
     )
     yield summary_check(CHECK, "preprocess_runs", rows)
+    about = {row["id"]: {name: row[name] for name in IDENTIFYING} for row in observations}
+    records = frame_records([about[row["observation_id"]] | row for row in rows])
+    yield quality_check(QUALITY_CHECK, "preprocess_runs", part, records, FRAME_MEASURES)

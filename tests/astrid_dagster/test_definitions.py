@@ -31,6 +31,7 @@ GRAPH = {
     "detections": {"candidates", "difference_images", "difference_runs", "preprocess_runs"},
     "objects": {"detections"},
     "forced_photometry": {"objects", "reference_frames", "difference_images", "difference_runs"},
+    "survey_depth": {"processed_frames", "difference_runs", "reference_frames"},
 }
 
 
@@ -67,16 +68,24 @@ def test_references_are_by_survey_and_everything_else_by_survey_and_night(graph)
             assert {d.name for d in partitions.partitions_defs} == {"survey", "night"}
 
 
-def test_checks_block_and_belong_to_the_tables(graph) -> None:
-    blocking = {check.asset_key.to_user_string() for check in graph.asset_check_keys}
-    assert blocking == {
-        "observations",
-        "preprocess_runs",
-        "reference_runs",
-        "difference_runs",
-        "candidates",
-        "objects",
-        "forced_photometry",
+def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
+    checks = {
+        (check.asset_key.to_user_string(), check.name): graph.get_check_spec(check).blocking
+        for check in graph.asset_check_keys
+    }
+    assert checks == {
+        ("observations", "every_file_ingested"): True,
+        ("preprocess_runs", "every_frame_processed"): True,
+        ("preprocess_runs", "frame_quality_in_range"): False,
+        ("reference_runs", "every_reference_built"): True,
+        ("difference_runs", "every_frame_differenced"): True,
+        ("difference_runs", "difference_quality_in_range"): False,
+        ("candidates", "every_difference_searched"): True,
+        ("candidates", "candidate_density_in_range"): False,
+        ("objects", "every_detection_placed"): False,
+        ("forced_photometry", "every_image_measured"): True,
+        ("survey_depth", "every_frame_injected"): True,
+        ("survey_depth", "completeness_as_promised"): False,
     }
 
 
@@ -96,12 +105,12 @@ def test_only_the_unet_op_asks_for_a_gpu() -> None:
 
 
 def test_jobs_schedule_and_sensor_are_there() -> None:
-    assert {job.name for job in defs.jobs} == {"nightly", "reference_nights", "references"}
+    assert {job.name for job in defs.jobs} == {"nightly", "reference_nights", "references", "depth"}
     assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
     assert [sensor.name for sensor in defs.sensors] == ["report_failed_runs"]
 
 
-def test_the_nightly_job_leaves_references_alone() -> None:
+def test_the_nightly_job_leaves_references_and_depth_alone() -> None:
     job = defs.resolve_job_def("nightly")
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == GRAPH.keys() - {"reference_frames", "reference_runs"}
+    assert keys == GRAPH.keys() - {"reference_frames", "reference_runs", "survey_depth"}

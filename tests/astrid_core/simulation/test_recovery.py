@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astrid_core.simulation.recovery import NOTHING, SNR_BINS, recover
+from astrid_core.simulation.recovery import NOTHING, SNR_BINS, match_changes, recover
 
 DTYPE = [("x_pix", "f8"), ("y_pix", "f8"), ("snr_true", "f8"), ("is_negative", "?")]
 TRUTH = np.array(
@@ -21,6 +21,11 @@ def test_two_detections_of_one_change_recover_it_once() -> None:
     result = recover(TRUTH, [(10.0, 10.0, False), (10.5, 10.0, False)], fwhm_pix=4.0)
     assert sum(result.recovered) == 1
     assert result.n_real == 2
+
+
+def test_a_detection_is_the_nearest_change_or_none() -> None:
+    match = match_changes(TRUTH, [(80.0, 81.0, False), (50.0, 49.0, True), (30.0, 30.0, True)], 3.0)
+    assert match.tolist() == [2, 1, -1]
 
 
 def test_recoveries_add_up() -> None:

@@ -40,6 +40,19 @@ def test_plan_is_spaced_log_uniform_and_reproducible(frames: tuple[Frame, Frame]
         assert snr == pytest.approx(row["snr_true"], rel=1e-6)
 
 
+def test_preferred_positions_come_first_and_keep_their_distance(
+    frames: tuple[Frame, Frame],
+) -> None:
+    science, _ = frames
+    preferred = np.array([[100.3, 90.2], [110.0, 95.0], [250.0, 250.0], [2.0, 200.0]])
+    plan = plan_injections(science, np.random.default_rng(1), preferred=preferred)
+    positions = np.stack([plan["x_pix"], plan["y_pix"]], axis=1)
+    assert positions[:2].tolist() == preferred[[0, 2]].tolist()
+    assert KDTree(positions).query(positions, k=2)[0][:, 1].min() >= 34.0
+    plain = plan_injections(science, np.random.default_rng(1))
+    assert len(plain) - 6 <= len(plan) <= len(plain) + 2
+
+
 def test_plan_avoids_masked_pixels(frames: tuple[Frame, Frame]) -> None:
     science, _ = frames
     mask = science.mask.copy()
