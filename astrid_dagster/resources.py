@@ -131,8 +131,8 @@ class ChampionResource(dg.ConfigurableResource):
         settings = get_settings()
         return champion(settings.mlflow_uri, settings.cache_dir)
 
-    def fetch(self, sha256: str) -> ChampionRef:
-        """The registered model with these weights, though another be champion by now.
+    def fetch(self, version: str) -> ChampionRef:
+        """A registered version, though another be champion by now.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class ChampionResource(dg.ConfigurableResource):
             As :func:`astrid_core.detection.registry.registered` does.
         """
         settings = get_settings()
-        return registered(settings.mlflow_uri, settings.cache_dir, sha256)
+        return registered(settings.mlflow_uri, settings.cache_dir, version)
 
 
 @lru_cache(maxsize=4)

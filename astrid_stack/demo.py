@@ -207,6 +207,8 @@ def materialize(plan: NightPlan, client: DagsterClient, console: Console) -> Dem
                 working = [run.partition for run in runs if run.status == "STARTED"]
                 doing = f"{title}: {', '.join(working)}" if working else title
                 done = sum(run.is_finished for run in runs)
+                if not console.is_terminal and done > progress.tasks[bar].completed:
+                    console.print(f"{title}: {done} of {launch.n_runs} done")
                 progress.update(bar, completed=done, description=doing)
 
             runs = client.follow(launch, report, _NIGHT_TIMEOUT_S * launch.n_runs)

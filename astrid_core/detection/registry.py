@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from astrid_core.detection.card import ModelCard, read_card, verify_weights
 from astrid_core.errors import AstridError, ModelIntegrityError, ModelUnavailableError
-from astrid_core.identity import derive_id
+from astrid_core.identity import config_digest, derive_id
 from dbschema.models import Model
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class ChampionRef:
         """Object key of the weights."""
         return weights_key(self.sha256)
 
+    @property
+    def digest(self) -> str:
+        """Digest of all that judges: the card, which names the weights and calibrates them."""
+        return _digest(self.card)
+
     def row(self) -> dict[str, Any]:
         """Values of its ``models`` row."""
         return {
@@ -107,8 +112,9 @@ def ensure_bootstrap(
 ) -> dict[str, Any]:
     """Register the shipped weights; safe to call at every start.
 
-    The same weights are registered once. The ``champion`` alias is set where there is
-    none, and moved from an older bootstrap version only while nobody else has moved it.
+    The same weights and card are registered once; weights calibrated anew are a new version.
+    The ``champion`` alias is set where there is none, and moved from an older bootstrap
+    version only while nobody else has moved it.
 
     Parameters
     ----------
@@ -133,7 +139,7 @@ def ensure_bootstrap(
     with _mlflow_errors(mlflow_uri):
         client = _client(mlflow_uri)
         _ensure_registered_model(client)
-        version = _find_version(client, model_card.sha256)
+        version = _find_version(client, model_card)
         if version is None:
             version = _register(client, weights, model_card)
         _offer_alias(client, str(version.version))
@@ -149,7 +155,8 @@ def champion(mlflow_uri: str, cache_dir: Path) -> ChampionRef:
     Parameters
     ----------
     cache_dir
-        Weights are kept here by SHA-256 and fetched once; they are verified every time.
+        Weights are kept here by SHA-256, their cards by run, and fetched once; weights are
+        verified every time.
 
     Raises
     ------
@@ -163,8 +170,8 @@ def champion(mlflow_uri: str, cache_dir: Path) -> ChampionRef:
         return _fetched(client, _champion_version(client), cache_dir)
 
 
-def registered(mlflow_uri: str, cache_dir: Path, sha256: str) -> ChampionRef:
-    """The registered version with given weights, champion or not, fetched and verified.
+def registered(mlflow_uri: str, cache_dir: Path, number: str) -> ChampionRef:
+    """A registered version, champion or not, its weights fetched and verified.
 
     A run that decided for a model keeps it, whatever is promoted meanwhile.
 
@@ -172,24 +179,19 @@ def registered(mlflow_uri: str, cache_dir: Path, sha256: str) -> ChampionRef:
     ----------
     cache_dir
         As in :func:`champion`.
-    sha256
-        Hex digest of the weights.
+    number
+        Of the version, as the registry counts.
 
     Raises
     ------
     ModelUnavailableError
-        If no version has these weights or the MLflow server cannot be reached.
+        If there is no such version or the MLflow server cannot be reached.
     ModelIntegrityError
         If the fetched weights are not the registered ones.
     """
     with _mlflow_errors(mlflow_uri):
         client = _client(mlflow_uri)
-        version = _find_version(client, sha256)
-        if version is None:
-            raise ModelUnavailableError(
-                f"no version of {MODEL_NAME} has the weights {sha256}",
-                remedy="Run the detections again: they take the champion of the day.",
-            )
+        version = client.get_model_version(MODEL_NAME, number)
         return _fetched(client, version, cache_dir)
 
 
@@ -202,15 +204,17 @@ def _fetched(client: "MlflowClient", version: "ModelVersion", cache_dir: Path) -
             f"{MODEL_NAME} version {version.version} was registered without sha256 or run",
             remedy="Register versions through AstrID, or point the alias at one that was.",
         )
-    if not (folder / _CARD).exists() or not (folder / _WEIGHTS).exists():
-        _download(client, version.run_id, folder)
-    weights = folder / _WEIGHTS
+    weights, card = folder / _WEIGHTS, folder / f"{version.run_id}.json"
+    if not weights.exists():
+        _download(client, version.run_id, _WEIGHTS, weights)
+    if not card.exists():
+        _download(client, version.run_id, _CARD, card)
     try:
         verify_weights(weights, sha256)
     except ModelIntegrityError:
         weights.unlink()  # a damaged cache must not outlive the refusal
         raise
-    return _reference(version, weights, read_card(folder / _CARD))
+    return _reference(version, weights, read_card(card))
 
 
 def upsert_model(engine: Engine, row: Mapping[str, Any]) -> None:
@@ -267,8 +271,9 @@ def _ensure_registered_model(client: "MlflowClient") -> None:
             raise
 
 
-def _find_version(client: "MlflowClient", sha256: str) -> "ModelVersion | None":
-    found = client.search_model_versions(f"name='{MODEL_NAME}' and tags.sha256='{sha256}'")
+def _find_version(client: "MlflowClient", card: ModelCard) -> "ModelVersion | None":
+    known = f"tags.sha256='{card.sha256}' and tags.card='{_digest(card)}'"
+    found = client.search_model_versions(f"name='{MODEL_NAME}' and {known}")
     return min(found, key=lambda version: int(version.version), default=None)
 
 
@@ -298,7 +303,7 @@ def _register(client: "MlflowClient", weights: Path, card: ModelCard) -> "ModelV
         MODEL_NAME,
         source=f"runs:/{run_id}/{_FOLDER}",
         run_id=run_id,
-        tags={"sha256": card.sha256, "origin": "bootstrap"},
+        tags={"sha256": card.sha256, "card": _digest(card), "origin": "bootstrap"},
         description=f"{card.name}: shipped with AstrID, trained on simulated pairs.",
     )
 
@@ -332,13 +337,11 @@ def _champion_version(client: "MlflowClient") -> "ModelVersion":
         ) from error
 
 
-def _download(client: "MlflowClient", run_id: str, folder: Path) -> None:
-    """Fetch a version's files beside their final place, then move them in whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as partial:
-        for name in (_WEIGHTS, _CARD):
-            local = client.download_artifacts(run_id, f"{_FOLDER}/{name}", partial)
-            Path(local).replace(folder / name)
+def _download(client: "MlflowClient", run_id: str, name: str, path: Path) -> None:
+    """Fetch one of a version's files beside its final place, then move it in whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as partial:
+        Path(client.download_artifacts(run_id, f"{_FOLDER}/{name}", partial)).replace(path)
 
 
 def _reference(version: "ModelVersion", weights: Path, card: ModelCard) -> ChampionRef:
@@ -351,6 +354,10 @@ def _reference(version: "ModelVersion", weights: Path, card: ModelCard) -> Champ
         model_id=derive_id("model", MODEL_NAME, card.sha256),
         mlflow_run_id=version.run_id,
     )
+
+
+def _digest(card: ModelCard) -> str:
+    return config_digest(card.model_dump(mode="json"))
 
 
 def _numbers(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -60,7 +60,7 @@ def plan_detection(
     preprocess_runs: Sequence[Row],
     candidates: Sequence[Row],
     model_id: UUID,
-    model_sha256: str,
+    model_digest: str,
     config: DetectionConfig,
 ) -> list[DetectionTask]:
     """A task for every difference image of a night and the model that will judge it."""
@@ -72,7 +72,7 @@ def plan_detection(
     tasks = []
     for run in difference_runs:
         mine = found.get(run["run_id"], [])
-        inputs = [run["run_id"], model_sha256, *(row["id"] for row in mine)]
+        inputs = [run["run_id"], model_digest, *(row["id"] for row in mine)]
         row: Row = {
             "run_id": run_id("model", run["observation_id"], inputs, DETECTION_VERSION, digest),
             "difference_run_id": run["run_id"],

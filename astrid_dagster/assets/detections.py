@@ -54,7 +54,7 @@ def plan_judgement(
         preprocess_runs,
         candidates,
         model.model_id,
-        model.sha256,
+        model.digest,
         DetectionConfig(**part.survey.detection),
     )
     todo, done = split_completed(tasks, ledger, ModelRun, config.force)
@@ -83,7 +83,7 @@ def score_with_unet(
     runs: list[dict[str, Any]] = []
     detections: list[dict[str, Any]] = []
     if todo:
-        reference = champion.fetch(plan["model"]["sha256"])
+        reference = champion.fetch(plan["model"]["version"])
         model = load_model(reference.weights, reference.card, reference.sha256, config.device)
         context.log.info(f"{len(todo)} difference images on {model.device}")
         with open_bench(store) as bench:

@@ -23,6 +23,7 @@ from astrid_core.detection.registry import (
     ChampionRef,
     champion,
     ensure_bootstrap,
+    registered,
     shipped,
     upsert_model,
     weights_key,
@@ -153,6 +154,22 @@ def test_a_new_release_replaces_the_old_bootstrap(mlflow_uri, store, tmp_path):
         weights, card = make_weights(tmp_path / f"release{seed}", seed)
         ensure_bootstrap(mlflow_uri, store, weights=weights, card=card)
     assert champion(mlflow_uri, tmp_path / "cache").card.name == "release-2"
+
+
+def test_the_same_weights_calibrated_anew_are_a_new_version(mlflow_uri, store, tmp_path):
+    weights, card = make_weights(tmp_path / "one", 1)
+    ensure_bootstrap(mlflow_uri, store, weights=weights, card=card)
+    old = champion(mlflow_uri, tmp_path / "cache")
+    write_card(read_card(card).model_copy(update={"component_bogus_per_mpix": 9.0}), card)
+    row = ensure_bootstrap(mlflow_uri, store, weights=weights, card=card)
+    new = champion(mlflow_uri, tmp_path / "cache")
+    assert (old.version, new.version, row["version"]) == ("1", "2", "2")
+    assert new.card.component_bogus_per_mpix == 9.0, "an old card in the cache is not its card"
+    assert new.digest != old.digest
+    assert (new.model_id, new.weights) == (old.model_id, old.weights)
+    assert registered(mlflow_uri, tmp_path / "cache", "1") == old
+    with pytest.raises(ModelUnavailableError):
+        registered(mlflow_uri, tmp_path / "cache", "3")
 
 
 def test_an_alias_that_somebody_moved_is_left_alone(mlflow_uri, store, tmp_path):
