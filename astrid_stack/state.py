@@ -226,8 +226,8 @@ def _aws_environment(words: Secrets, endpoint: str) -> dict[str, str]:
 
 
 def _default_concurrent_runs() -> int:
-    # A run's own pool already uses every core; a second run only fills its waiting times.
-    return 1 if (os.cpu_count() or 1) <= 4 else 2
+    # A run's own pool already uses every core; a second fills the time it starts and waits.
+    return 1 if os.cpu_count() == 1 else 2
 
 
 def wanted_ports() -> dict[str, int]:

@@ -9,7 +9,7 @@ Filter = Literal["g", "r", "i", "z"]
 FILTERS: tuple[Filter, ...] = ("g", "r", "i", "z")
 
 _REFERENCE_NIGHTS = tuple(dt.date(2025, 9, day) for day in (1, 2, 3))
-_SCIENCE_NIGHTS = tuple(dt.date(2025, 9, day) for day in range(10, 15))
+_SCIENCE_NIGHTS = tuple(dt.date(2025, 9, day) for day in range(10, 14))
 
 
 class SceneConfig(BaseModel):
