@@ -88,7 +88,7 @@ def difference_panels(
             colour = _NEGATIVE_RGB if is_negative else _POSITIVE_RGB
             draw.ellipse((cx - 6, cy - 6, cx + 6, cy + 6), outline=colour)
     buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)
+    sheet.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -71,7 +71,7 @@ def test_it_is_a_survey_and_its_files_are_ingested() -> None:
     survey = open_survey(config)
     assert isinstance(survey, Survey)
     assert survey.config is config
-    assert len(survey.nights()) == 8
+    assert len(survey.nights()) == 7
     for night in (survey.nights()[0], survey.nights()[-1]):
         outcomes = [ingest_file(file, config, night, 256.0) for file in survey.files(night)]
         assert len(outcomes) == 4
