@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from astrid_core.errors import TooFewStarsError
 from astrid_core.preprocessing.catalogue import usable_pixels
@@ -31,6 +32,8 @@ from astrid_core.psf import Psf
 
 _NEIGHBOUR_PASSES = 2
 """The second pass uses a PSF that the first has freed of most neighbours' light."""
+_CORE_PIX = 5
+"""Side of a star's core in pixels: without most of it there is nothing to fit a PSF to."""
 _MAX_RESIDUAL = 0.08
 """A star whose core departs from the PSF by more of its flux is always dropped."""
 
@@ -65,7 +68,9 @@ def measure_psf(
     TooFewStarsError
         With fewer than ``config.fallback_min_stars`` clean stars.
     """
-    chosen = np.flatnonzero(stars["is_star"] == 1)[: config.max_stars]
+    usable = usable_pixels(data, variance, mask)
+    marked = (stars["is_star"] == 1) & _has_core(usable, stars)
+    chosen = np.flatnonzero(marked)[: config.max_stars]
     if len(chosen) < config.fallback_min_stars:
         raise TooFewStarsError(
             "Too few clean stars to measure a PSF",
@@ -76,7 +81,7 @@ def measure_psf(
             n_sources=len(stars),
         )
     half = stamp_half_width(float(np.median(stars["fwhm_pix"][chosen])), config)
-    planes = _planes(data, variance, mask, source_gain)
+    planes = _planes(data, variance, usable, source_gain)
     star_set = cut_stars(*planes, stars[chosen], half)
     model = _moffat_stamp(star_set)
     if len(chosen) < config.min_stars:
@@ -106,11 +111,19 @@ def psf_order(n_stars: int, config: PsfConfig) -> int:
 # --- steps --------------------------------------------------------------------------------
 
 
+def _has_core(usable: NDArray[np.bool_], stars: NDArray[Any]) -> NDArray[np.bool_]:
+    """Stars that have more than half of their core on usable pixels; (n,)."""
+    share = uniform_filter(usable.astype(np.float32), _CORE_PIX, mode="constant")
+    ny, nx = usable.shape
+    y = np.clip(np.rint(stars["y_pix"]), 0, ny - 1).astype(np.intp)
+    x = np.clip(np.rint(stars["x_pix"]), 0, nx - 1).astype(np.intp)
+    return np.asarray(share[y, x] > 0.5)
+
+
 def _planes(
-    data: NDArray[Any], variance: NDArray[Any], mask: NDArray[Any], source_gain: float
+    data: NDArray[Any], variance: NDArray[Any], usable: NDArray[np.bool_], source_gain: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Pixels, and their total variance with the stars' photons, infinite where unusable."""
-    usable = usable_pixels(data, variance, mask)
     clean = np.where(usable, data, 0.0).astype(np.float32)
     photons = np.maximum(clean, 0.0) / source_gain if source_gain > 0 else 0.0
     return clean, np.where(usable, variance + photons, np.inf).astype(np.float32)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from astrid_core.errors import TooFewStarsError
+from astrid_core.flags import PixelFlag
 from astrid_core.frame import Frame
 from astrid_core.preprocessing.catalogue import find_stars
 from astrid_core.preprocessing.config import CatalogueConfig, PsfConfig
@@ -80,6 +81,20 @@ def test_no_stars_is_an_error_with_numbers() -> None:
         measured(frame)
     assert caught.value.details["n_stars"] == 0
     assert caught.value.details["n_required"] == 2
+
+
+def test_stars_under_the_mask_are_no_stars() -> None:
+    frame = simulate_pair(PairConfig(seed=5)).science
+    planes = frame.data, frame.variance, frame.mask
+    stars = find_stars(*planes, CatalogueConfig(), frame.meta.source_gain)
+    left = frame.mask.copy()
+    left[:, : frame.shape[1] // 2] = PixelFlag.BAD
+    half = measure_psf(frame.data, frame.variance, left, stars, PsfConfig())
+    assert half.fwhm_pix == pytest.approx(measured(frame).fwhm_pix, rel=0.02)
+    with pytest.raises(TooFewStarsError):
+        measure_psf(
+            frame.data, frame.variance, np.full_like(left, PixelFlag.BAD), stars, PsfConfig()
+        )
 
 
 def test_every_stamp_sums_to_one_and_is_centred() -> None:
