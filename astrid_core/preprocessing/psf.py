@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from astrid_core.errors import TooFewStarsError
 from astrid_core.preprocessing.catalogue import usable_pixels
 from astrid_core.preprocessing.config import PsfConfig
 from astrid_core.preprocessing.moffat import fit_moffat
 from astrid_core.preprocessing.shapes import (
+    cut_stamps,
     stamp_ellipticity,
     stamp_fwhm,
 )
@@ -113,11 +113,10 @@ def psf_order(n_stars: int, config: PsfConfig) -> int:
 
 def _has_core(usable: NDArray[np.bool_], stars: NDArray[Any]) -> NDArray[np.bool_]:
     """Stars that have more than half of their core on usable pixels; (n,)."""
-    share = uniform_filter(usable.astype(np.float32), _CORE_PIX, mode="constant")
     ny, nx = usable.shape
     y = np.clip(np.rint(stars["y_pix"]), 0, ny - 1).astype(np.intp)
     x = np.clip(np.rint(stars["x_pix"]), 0, nx - 1).astype(np.intp)
-    return np.asarray(share[y, x] > 0.5)
+    return np.asarray(cut_stamps(usable, x, y, _CORE_PIX // 2).mean(axis=(1, 2)) > 0.5)
 
 
 def _planes(
