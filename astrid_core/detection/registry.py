@@ -8,7 +8,7 @@ before its SHA-256 is proven.
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -191,7 +191,11 @@ def registered(mlflow_uri: str, cache_dir: Path, number: str) -> ChampionRef:
     """
     with _mlflow_errors(mlflow_uri):
         client = _client(mlflow_uri)
-        version = client.get_model_version(MODEL_NAME, number)
+        version = _existing(
+            lambda: client.get_model_version(MODEL_NAME, number),
+            f"{MODEL_NAME} has no version {number}",
+            "Run the detections again: they take the champion of the day.",
+        )
         return _fetched(client, version, cache_dir)
 
 
@@ -272,8 +276,8 @@ def _ensure_registered_model(client: "MlflowClient") -> None:
 
 
 def _find_version(client: "MlflowClient", card: ModelCard) -> "ModelVersion | None":
-    known = f"tags.sha256='{card.sha256}' and tags.card='{_digest(card)}'"
-    found = client.search_model_versions(f"name='{MODEL_NAME}' and {known}")
+    # The card names its weights.
+    found = client.search_model_versions(f"name='{MODEL_NAME}' and tags.card='{_digest(card)}'")
     return min(found, key=lambda version: int(version.version), default=None)
 
 
@@ -323,18 +327,24 @@ def _offer_alias(client: "MlflowClient", version: str) -> None:
 
 
 def _champion_version(client: "MlflowClient") -> "ModelVersion":
+    return _existing(
+        lambda: client.get_model_version_by_alias(MODEL_NAME, CHAMPION),
+        f"no version of {MODEL_NAME} is {CHAMPION}",
+        f"Run astrid up, which registers the bootstrap model, or give a version "
+        f"the alias '{CHAMPION}' in MLflow.",
+    )
+
+
+def _existing(fetch: "Callable[[], ModelVersion]", missing: str, remedy: str) -> "ModelVersion":
+    """What MLflow has, or our error that says what is missing and what to do."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        return fetch()
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        raise ModelUnavailableError(
-            f"no version of {MODEL_NAME} is {CHAMPION}",
-            remedy=f"Run astrid up, which registers the bootstrap model, or give a version "
-            f"the alias '{CHAMPION}' in MLflow.",
-        ) from error
+        raise ModelUnavailableError(missing, remedy=remedy) from error
 
 
 def _download(client: "MlflowClient", run_id: str, name: str, path: Path) -> None:

@@ -168,7 +168,7 @@ def test_the_same_weights_calibrated_anew_are_a_new_version(mlflow_uri, store, t
     assert new.digest != old.digest
     assert (new.model_id, new.weights) == (old.model_id, old.weights)
     assert registered(mlflow_uri, tmp_path / "cache", "1") == old
-    with pytest.raises(ModelUnavailableError):
+    with pytest.raises(ModelUnavailableError, match="detections again"):
         registered(mlflow_uri, tmp_path / "cache", "3")
 
 
