@@ -148,10 +148,9 @@ def _mask(pair: AlignedPair, proper: ProperDifference, config: DifferenceConfig)
         (mask & np.uint16(UNUSABLE)) == 0
     )
     mask = np.where(flagless, mask | np.uint16(PixelFlag.NODATA), mask).astype(np.uint16)
-    broader = max((science.psf, reference.psf), key=lambda psf: psf.fwhm_pix)
     brightness = np.fmax(science.data, reference.data)
     noise = float(np.sqrt(np.median(proper.variance)))
-    return grow_mask(mask, brightness, noise, broader.centre(), proper.psf.fwhm_pix, config.growth)
+    return grow_mask(mask, brightness, noise, proper.psf.fwhm_pix, config.growth)
 
 
 def _without(image: F32, missing: Mask) -> F32:
