@@ -36,7 +36,8 @@ _PARTS = ("simulation", "speed", "peers", "real")
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, on one thread unless ``OMP_NUM_THREADS`` says otherwise."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = _arguments()
     figures: list[Figure] = []
     if "simulation" in arguments.parts:
@@ -203,6 +204,7 @@ def speed(is_short: bool) -> list[Figure]:
     sides = (1024, 2048) if is_short else (1024, 2048, 4096)
     figures = differencing_speed.identity()
     figures += differencing_speed.zogy_against_ffts(sides, repeats)
+    figures.append(differencing_speed.two_threads(sides[-1], repeats))
     figures += differencing_speed.warp_against_spline(1024, repeats)
     figures += differencing_speed.psf_errors(2 if is_short else 8)
     figures += differencing_speed.whole_subtraction(1024 if is_short else 2048)
