@@ -36,8 +36,7 @@ _PARTS = ("simulation", "speed", "peers", "real")
 
 
 def main() -> None:
-    """Measure and print, on one thread unless ``OMP_NUM_THREADS`` says otherwise."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    """Measure and print."""
     arguments = _arguments()
     figures: list[Figure] = []
     if "simulation" in arguments.parts:
