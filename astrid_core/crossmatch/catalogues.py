@@ -167,11 +167,12 @@ class Gaia:
 
     def sources(self, answer: Columns) -> list[Source]:
         """Stars with their proper motions."""
-        columns = (answer.numbers(c) for c in ("RA_ICRS", "DE_ICRS", "Gmag", "pmRA", "pmDE"))
+        place = _places(answer, "RA_ICRS", "DE_ICRS")
+        columns = (answer.numbers(c) for c in ("Gmag", "pmRA", "pmDE"))
         return [
             Source(source_id, f"Gaia DR3 {source_id}", ra, dec, mag, "G", None, pm_ra, pm_dec)
             for source_id, ra, dec, mag, pm_ra, pm_dec in zip(
-                answer.texts("Source"), *columns, strict=True
+                answer.texts("Source"), *place, *columns, strict=True
             )
             if source_id is not None and ra is not None and dec is not None
         ]
@@ -227,11 +228,11 @@ class Vsx:
     def sources(self, answer: Columns) -> list[Source]:
         """Variables with their type and magnitude at maximum."""
         columns = (answer.texts(c) for c in ("Name", "Type", "n_max"))
-        numbers = (answer.numbers(c) for c in ("RAJ2000", "DEJ2000", "max"))
+        place = _places(answer, "RAJ2000", "DEJ2000")
         return [
             Source(source_id, name or source_id, ra, dec, mag, band, kind)
             for source_id, name, kind, band, ra, dec, mag in zip(
-                answer.texts("OID"), *columns, *numbers, strict=True
+                answer.texts("OID"), *columns, *place, answer.numbers("max"), strict=True
             )
             if source_id is not None and ra is not None and dec is not None
         ]
@@ -289,8 +290,8 @@ class Skybot:
     def sources(self, answer: Columns) -> list[Source]:
         """Objects with their predicted position, brightness and rate."""
         texts = (answer.texts(c) for c in ("name", "class"))
-        names = ("_raj2000", "_decj2000", "magV", "dracosdec", "ddec", "errpos")
-        numbers = (answer.numbers(c) for c in names)
+        place = _places(answer, "_raj2000", "_decj2000")
+        numbers = (answer.numbers(c) for c in ("magV", "dracosdec", "ddec", "errpos"))
         faintest = self._config.skybot.max_magnitude
         return [
             Source(
@@ -306,7 +307,7 @@ class Skybot:
                 position_err_arcsec=err,
             )
             for number, name, kind, ra, dec, mag, rate_ra, rate_dec, err in zip(
-                answer.texts("num"), *texts, *numbers, strict=True
+                answer.texts("num"), *texts, *place, *numbers, strict=True
             )
             if name is not None
             and ra is not None
@@ -367,6 +368,10 @@ def _tap(
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _places(answer: Columns, ra: str, dec: str) -> tuple[list[float | None], list[float | None]]:
+    return answer.degrees(ra, 0.0, 360.0), answer.degrees(dec, -90.0, 90.0)
 
 
 def _catalogue_positions(sources: Sequence[Source]) -> tuple[F64, F64]:

@@ -17,7 +17,7 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 import requests
 from astropy.io.votable import parse
-from astropy.io.votable.exceptions import VOTableSpecError
+from astropy.io.votable.exceptions import VOWarning
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -74,6 +74,13 @@ class Columns:
             return [None if value is None else _finite(value) for value in self._values(name)]
         except (TypeError, ValueError) as error:
             raise _refused(self._request, f"answered {name} that is no number") from error
+
+    def degrees(self, name: str, low: float, high: float) -> list[float | None]:
+        """Angles between two limits; None where null."""
+        angles = self.numbers(name)
+        if any(angle is not None and not low <= angle <= high for angle in angles):
+            raise _refused(self._request, f"answered {name} outside {low:g} to {high:g} degrees")
+        return angles
 
     def texts(self, name: str) -> list[str | None]:
         """Values as stripped text; None where null or empty."""
@@ -144,7 +151,7 @@ def read_votable(body: bytes, request: Request) -> Columns:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # services depart from the standard in small ways
             document = parse(BytesIO(body), verify="ignore")
-    except (VOTableSpecError, ExpatError, ValueError, TypeError, IndexError, OSError) as error:
+    except (VOWarning, ExpatError, ValueError, TypeError, IndexError, OSError) as error:
         raise _refused(request, f"answered a broken VOTable ({error})") from error
     infos = [*document.infos, *(info for resource in document.resources for info in resource.infos)]
     for info in (info for info in infos if info.name == "QUERY_STATUS"):

@@ -3,17 +3,22 @@
 import datetime as dt
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from astrid_core.crossmatch.catalogues import Cone, Gaia, Skybot, Vsx
 from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.crossmatch.service import Columns, Request, fetch, read_votable
 from astrid_core.errors import CatalogueRefusedError, CatalogueUnavailableError
 from tests.catalogue_services import (
+    Asteroid,
     CatalogueServices,
     Star,
+    Variable,
     cut,
     endless,
     gaia_document,
@@ -21,6 +26,7 @@ from tests.catalogue_services import (
     send,
     skybot_document,
     status_document,
+    vsx_document,
 )
 
 NOW = dt.datetime(2025, 9, 10, tzinfo=dt.UTC)
@@ -117,10 +123,11 @@ def test_a_service_that_drips_is_given_up(services: CatalogueServices) -> None:
         handler.send_response(200)
         handler.end_headers()
         handler.close_connection = True
-        for _ in range(20):
-            handler.wfile.write(b"<VOTABLE>" + b" " * 65536)
-            handler.wfile.flush()
-            time.sleep(0.05)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(20):
+                handler.wfile.write(b"<VOTABLE>" + b" " * 65536)
+                handler.wfile.flush()
+                time.sleep(0.05)
 
     services.faults["tap"].append(drip)
     with pytest.raises(CatalogueUnavailableError, match=r"took longer than 0\.2 s"):
@@ -157,5 +164,53 @@ def test_nothing_found_is_an_answer(body: bytes) -> None:
 def test_an_answer_in_another_layout_names_the_column() -> None:
     config = CrossmatchConfig()
     columns = read_votable(DOCUMENT, Request("VSX", "http://host", "GET", {}))
-    with pytest.raises(CatalogueRefusedError, match=r"without column OID.*de_icrs"):
+    with pytest.raises(CatalogueRefusedError, match=r"without column RAJ2000.*de_icrs"):
         Vsx(config).sources(columns)
+
+
+DOCUMENTS = (
+    (Gaia, DOCUMENT),
+    (Vsx, vsx_document([Variable(7, "V7 Cet", 10.0, -20.0)])),
+    (Skybot, skybot_document([(Asteroid(1, "Ceres", 10, -20, NOW, 1, 1), 10.0, -20.0)])),
+)
+PIECES = st.one_of(
+    st.binary(max_size=6),
+    st.sampled_from([b"</TR>", b"<TD>1e9</TD>", b'datatype="bit"', b'arraysize="3x3"', b"&x;"]),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(DOCUMENTS),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 20), PIECES), min_size=1, max_size=4),
+)
+def test_a_damaged_answer_is_read_or_refused_and_nothing_else(
+    whole: tuple[Any, bytes], damages: list[tuple[float, int, bytes]]
+) -> None:
+    kind, body = whole
+    for where, length, piece in damages:
+        at = int(where * len(body))
+        body = body[:at] + piece + body[at + length :]
+    catalogue = kind(CrossmatchConfig())
+    try:
+        sources = catalogue.sources(read_votable(body, Request("any", "http://h", "GET", {})))
+    except CatalogueRefusedError:
+        return
+    ra, dec = catalogue.positions(sources, NOW)
+    assert len(ra) == len(dec) == len(sources)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'name="pmRA"', b'unit="mas"', "'FIELD' element must have"),
+        (b"-20.02", b"-91.02", "DE_ICRS outside -90 to 90"),
+    ],
+)
+def test_an_answer_that_cannot_be_is_refused(old: bytes, new: bytes, said: str) -> None:
+    damaged = DOCUMENT.replace(b'ID="pmRA" ', b"").replace(old, new)
+    assert damaged != DOCUMENT
+    with pytest.raises(CatalogueRefusedError, match=said):
+        Gaia(CrossmatchConfig()).sources(
+            read_votable(damaged, Request("any", "http://h", "GET", {}))
+        )
