@@ -72,6 +72,20 @@ class SurveyUnavailableError(AstridError):
     transient = True
 
 
+class CatalogueUnavailableError(AstridError):
+    """A catalogue's service cannot be reached or fails; nothing is known of its sources."""
+
+    transient = True
+
+
+class CatalogueRefusedError(CatalogueUnavailableError):
+    """A catalogue's service refused, or answered what cannot be used. Asking again at once
+    is no help.
+    """
+
+    transient = False
+
+
 class CalibrationError(AstridError):
     """Calibration frames and the science frame do not fit together."""
 

@@ -4,6 +4,7 @@ Nothing secret is in a resource's configuration, which Dagster shows and logs: a
 and keys come from the settings, in the process that uses them.
 """
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -26,9 +27,9 @@ from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
-from astrid_dagster.io_managers.selects import Rows, epochs_query
+from astrid_dagster.io_managers.selects import Rows, epochs_query, sightings_query
 from astrid_dagster.io_managers.transactions import in_transaction
-from dbschema.models import Base
+from dbschema.models import Base, CatalogueAnswer
 from dbschema.session import make_engine
 
 _USABLE = ("completed", "degraded")
@@ -107,6 +108,15 @@ class RunLedger(dg.ConfigurableResource):
     def measurements(self, object_id: UUID) -> list[dict[str, Any]]:
         """Rows of an object's forced photometry on current difference images."""
         return self.database.run(lambda connection: measurements_of(connection, object_id))
+
+    def sightings(self, survey: str, night: dt.date) -> list[dict[str, Any]]:
+        """Rows of a night's science observations and the objects' detections on them."""
+        return self._fetch(sightings_query(survey, night))
+
+    def answers(self, answer_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """What catalogues answered before, by the ids of the questions."""
+        wanted = CatalogueAnswer.id == any_(literal(list(answer_ids), ARRAY(Uuid)))
+        return {row["id"]: row for row in self._rows(CatalogueAnswer, wanted)}
 
     def _rows(self, table: type[Base], *where: ColumnElement[bool]) -> list[dict[str, Any]]:
         return self._fetch(select(table.__table__).where(*where))

@@ -27,6 +27,7 @@ from dbschema.base import CLOCK, HUMAN, Base, Json, Xid8
 from dbschema.base import Run as _Run
 from dbschema.base import clock as _clock
 from dbschema.base import states as _states
+from dbschema.crossmatch_models import CatalogueAnswer, Crossmatch, CrossmatchRun
 from dbschema.object_models import ForcedPhotometry, ForcedRun, ObjectDetection, SkyObject
 
 __all__ = [
@@ -34,6 +35,9 @@ __all__ = [
     "HUMAN",
     "Base",
     "Candidate",
+    "CatalogueAnswer",
+    "Crossmatch",
+    "CrossmatchRun",
     "Detection",
     "DetectionConsensus",
     "DifferenceRun",
