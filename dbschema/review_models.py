@@ -249,13 +249,14 @@ class DetectionConsensus(Base):
             "ix_detection_consensus_undecided",
             "label",
             "updated_at",
-            postgresql_include=["sole_reviewer_id", "n_events"],
+            postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
             postgresql_where=text("decided_by IS NULL"),
         ),
         Index(
             "ix_detection_consensus_suspect",
+            "decided_by",
             "disagreement",
-            postgresql_include=["sole_reviewer_id", "n_events"],
+            postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
             postgresql_where=text("decided_by IS NOT NULL"),
         ),
     )

@@ -15,7 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    and_,
+    any_,
     func,
     literal,
     or_,
@@ -23,11 +23,12 @@ from sqlalchemy import (
     tuple_,
 )
 
-from astrid_core.curation.current import is_of_current_run
+from astrid_core.curation.current import USABLE, is_of_current_run, usually
 from astrid_core.curation.labels import decided_label
 from astrid_core.identity import survey_id
 from astrid_core.sky import cone_ranges
 from dbschema.models import Detection, DifferenceRun, Observation
+from dbschema.views import current_model_runs
 
 MAX_PAGE = 500
 """Most rows of a page."""
@@ -132,16 +133,31 @@ def cone_search(
         )
     ranges = cone_ranges(ra_deg, dec_deg, radius_deg)
     separation = _separation_deg(ra_deg, dec_deg)
-    query = (
-        _listed()
-        .add_columns(separation.label("separation_deg"))
+    near = (
+        select(
+            Detection.id,
+            Detection.model_run_id,
+            Detection.difference_run_id,
+            separation.label("separation_deg"),
+        )
         .where(
             or_(*(Detection.healpix.between(low, high) for low, high in ranges)),
             separation <= radius_deg,
             Detection.status == "active",
-            is_of_current_run(),
         )
-        .order_by(separation, Detection.id)
+        .cte("near")
+    )
+    # Of each run once, not of each of its detections.
+    runs = select(near.c.model_run_id, near.c.difference_run_id).distinct().cte("runs")
+    current = select(runs.c.model_run_id).where(
+        is_of_current_run(USABLE, runs.c.model_run_id, runs.c.difference_run_id)
+    )
+    query = (
+        _listed()
+        .add_columns(near.c.separation_deg)
+        .join(near, near.c.id == Detection.id)
+        .where(near.c.model_run_id.in_(current))
+        .order_by(near.c.separation_deg, near.c.id)
         .limit(limit)
     )
     found = []
@@ -166,25 +182,39 @@ def _conditions(wanted: DetectionFilter) -> list[ColumnElement[bool]]:
     conditions = [
         Detection.status == "active",
         Detection.confidence_score.between(wanted.min_confidence, wanted.max_confidence),
-        is_of_current_run(),
+        is_of_current_run() if wanted.night is None else _is_of_night(wanted.night),
     ]
+    if wanted.survey is not None:
+        conditions.append(_is_of_survey(wanted.survey))
     if wanted.is_validated is not None:
         conditions.append(Detection.is_validated == wanted.is_validated)
     if wanted.label is not None:
-        conditions += [Detection.is_validated == literal(True), decided_label() == wanted.label]
-    of_observation = []
-    if wanted.survey is not None:
-        of_observation.append(Observation.survey_id == survey_id(wanted.survey))
-    if wanted.night is not None:
-        of_observation.append(Observation.night == wanted.night)
-    if of_observation:
-        runs = (
-            select(DifferenceRun.run_id)
-            .join(Observation, Observation.id == DifferenceRun.observation_id)
-            .where(and_(*of_observation))
-        )
-        conditions.append(Detection.difference_run_id.in_(runs))
+        conditions += [
+            Detection.is_validated == literal(True),
+            usually(decided_label() == wanted.label),
+        ]
     return conditions
+
+
+def _is_of_night(night: dt.date) -> ColumnElement[bool]:
+    """Of a current run of the night: its few runs are looked up, not each detection's."""
+    run = current_model_runs.columns
+    runs = (
+        select(run["run_id"])
+        .join(Observation, Observation.id == run["observation_id"])
+        .where(Observation.night == night, run["status"].in_(USABLE))
+    )
+    return Detection.model_run_id == any_(func.array(runs.scalar_subquery()))
+
+
+def _is_of_survey(survey: str) -> ColumnElement[bool]:
+    found = (
+        select(Observation.survey_id)
+        .join(DifferenceRun, DifferenceRun.observation_id == Observation.id)
+        .where(DifferenceRun.run_id == Detection.difference_run_id)
+        .scalar_subquery()
+    )
+    return usually(found == survey_id(survey))
 
 
 def _separation_deg(ra_deg: float, dec_deg: float) -> ColumnElement[float]:

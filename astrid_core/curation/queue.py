@@ -26,19 +26,23 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Select,
     Text,
+    Uuid,
     and_,
+    any_,
     cast,
     exists,
     func,
+    literal,
     literal_column,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.dialects.postgresql import insert
 
 from astrid_core.curation.access import KnownUser
 from astrid_core.curation.current import USABLE, is_of_current_run
@@ -225,7 +229,8 @@ class _Dealer:
 
     def _take(self, stratum: Stratum, n: int) -> list[LeasedItem]:
         dealt: list[LeasedItem] = []
-        for query in _queries(stratum, self._reviewer, self._config):
+        queries = _queries(stratum, self._reviewer, self._config)
+        while len(dealt) < n and (query := next(queries, None)) is not None:
             # Once more where others leased what was chosen while it was being chosen.
             while len(dealt) < n and (
                 chosen := self._connection.scalars(_lock(query.limit(n - len(dealt)))).all()
@@ -237,27 +242,26 @@ class _Dealer:
         self, detections: Sequence[UUID], stratum: str, repeat_id: UUID | None = None
     ) -> list[LeasedItem]:
         """Lease locked detections, but for those that somebody else holds by now."""
+        ids = literal(list(detections), ARRAY(Uuid))
         self._connection.execute(
             update(ReviewLease)
             .where(
-                ReviewLease.detection_id.in_(detections),
+                ReviewLease.detection_id == any_(ids),
                 ReviewLease.closed_at.is_(None),
                 ReviewLease.expires_at <= func.now(),
             )
             .values(closed_at=ReviewLease.expires_at)
         )
-        rows = [
-            {
-                "detection_id": detection,
-                "reviewer_id": self._reviewer.id,
-                "stratum": stratum,
-                "repeat_id": repeat_id,
-            }
-            for detection in detections
-        ]
+        row = {
+            "detection_id": func.unnest(ids),
+            "reviewer_id": literal(self._reviewer.id),
+            "stratum": literal(stratum),
+            "repeat_id": literal(repeat_id, Uuid),
+            "expires_at": _expiry(self._config),
+        }
         leased = self._connection.execute(
-            insert_or(ReviewLease)
-            .values([row | {"expires_at": _expiry(self._config)} for row in rows])
+            insert(ReviewLease)
+            .from_select(list(row), select(*row.values()))
             .on_conflict_do_nothing(
                 index_elements=[ReviewLease.detection_id],
                 index_where=ReviewLease.closed_at.is_(None),
@@ -312,7 +316,9 @@ def _queries(stratum: Stratum, reviewer: KnownUser, config: QueueConfig) -> Iter
         case "gold":
             yield _gold(reviewer)
         case "suspect":
-            yield _suspects(reviewer, config)
+            # What an expert decided is put before experts: nobody else can change it.
+            for rule in ("agreement", "expert") if reviewer.is_expert else ("agreement",):
+                yield _suspects(rule, reviewer, config)
 
 
 def _untouched(reviewer: KnownUser, config: QueueConfig) -> Select[UUID]:
@@ -362,16 +368,13 @@ def _gold(reviewer: KnownUser) -> Select[UUID]:
     )
 
 
-def _suspects(reviewer: KnownUser, config: QueueConfig) -> Select[UUID]:
-    """Decided detections that the newest model contradicts, the strongest first.
-
-    What an expert decided is put before experts: nobody else can change it.
-    """
-    query = (
+def _suspects(rule: str, reviewer: KnownUser, config: QueueConfig) -> Select[UUID]:
+    """Detections decided by a rule that the newest model contradicts, the strongest first."""
+    return (
         select(Detection.id)
         .join(DetectionConsensus, DetectionConsensus.detection_id == Detection.id)
         .where(
-            DetectionConsensus.decided_by.is_not(None),
+            DetectionConsensus.decided_by == rule,
             DetectionConsensus.disagreement >= config.min_disagreement,
             DetectionConsensus.n_events < config.max_verdicts,
             DetectionConsensus.sole_reviewer_id.is_distinct_from(reviewer.id),
@@ -380,9 +383,6 @@ def _suspects(reviewer: KnownUser, config: QueueConfig) -> Select[UUID]:
         )
         .order_by(DetectionConsensus.disagreement.desc())
     )
-    if reviewer.is_expert:
-        return query
-    return query.where(DetectionConsensus.decided_by == "agreement")
 
 
 def _due_repeats(reviewer: KnownUser) -> Select[UUID, UUID]:

@@ -435,9 +435,9 @@ def _change_consensus() -> None:
     op.create_index(
         "ix_detection_consensus_suspect",
         "detection_consensus",
-        ["disagreement"],
+        ["decided_by", "disagreement"],
         unique=False,
-        postgresql_include=["sole_reviewer_id", "n_events"],
+        postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
         postgresql_where=sa.text("decided_by IS NOT NULL"),
     )
     op.create_index(
@@ -445,7 +445,7 @@ def _change_consensus() -> None:
         "detection_consensus",
         ["label", "updated_at"],
         unique=False,
-        postgresql_include=["sole_reviewer_id", "n_events"],
+        postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
         postgresql_where=sa.text("decided_by IS NULL"),
     )
     op.create_foreign_key(
@@ -786,13 +786,13 @@ def _restore_consensus() -> None:
     op.drop_index(
         "ix_detection_consensus_undecided",
         table_name="detection_consensus",
-        postgresql_include=["sole_reviewer_id", "n_events"],
+        postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
         postgresql_where=sa.text("decided_by IS NULL"),
     )
     op.drop_index(
         "ix_detection_consensus_suspect",
         table_name="detection_consensus",
-        postgresql_include=["sole_reviewer_id", "n_events"],
+        postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
         postgresql_where=sa.text("decided_by IS NOT NULL"),
     )
     op.alter_column(
