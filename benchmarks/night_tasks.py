@@ -18,6 +18,7 @@ from astrid_core.preprocessing.config import PreprocessConfig
 from astrid_core.settings import get_settings
 from astrid_core.stages.calibration import CalibrationSet
 from astrid_core.stages.candidates import extract, plan_extraction
+from astrid_core.stages.defectmaps import build_defect_maps, look, plan_looks
 from astrid_core.stages.detect import judge, plan_detection
 from astrid_core.stages.difference import difference, plan_differences
 from astrid_core.stages.ingest import ingest_night
@@ -83,7 +84,10 @@ def direct() -> dict[str, float]:
         for outcome in ingest_night(survey, night, get_settings().max_frame_mpix):
             keep(store, outcome)
             observations += outcome.children
-        tasks = plan_preprocessing(name, observations, CalibrationSet({}), PreprocessConfig())
+        config = PreprocessConfig()
+        looks = plan_looks(name, observations, CalibrationSet({}), config)
+        defects = build_defect_maps(observations, compute(look, looks, bench), config.defect_map)
+        tasks = plan_preprocessing(name, observations, CalibrationSet({}), defects, config)
         processed_runs = run(store, compute(preprocess, tasks, bench))
         about = {row["id"]: row for row in observations}
         frames = [about[row["observation_id"]] | row for row in processed_runs]
@@ -95,13 +99,13 @@ def direct() -> dict[str, float]:
         for outcome in compute(extract, searches, bench):
             keep(store, outcome)
             candidates += outcome.children
-        config = DetectionConfig()
-        model = load_model(champion.weights, champion.card, champion.sha256, config.device)
+        detection = DetectionConfig()
+        model = load_model(champion.weights, champion.card, champion.sha256, detection.device)
         judgements = plan_detection(
-            images, frames, candidates, champion.model_id, champion.sha256, config
+            images, frames, candidates, champion.model_id, champion.sha256, detection
         )
         for task in judgements:
-            keep(store, judge(task, model, bench, config))
+            keep(store, judge(task, model, bench, detection))
     return {"wall_s": time.perf_counter() - begun, "n_frames": len(judgements)}
 
 

@@ -42,6 +42,12 @@ class MaskConfig(_Part):
     dark_sigma: float = Field(
         default=8.0, ge=4, le=100, description="Single pixels this far below the sky are BAD."
     )
+    dark_current_sigma: float = Field(
+        default=8.0,
+        ge=3,
+        le=100,
+        description="Dark current this far above its neighbours', in the frame's noise, is BAD.",
+    )
     dead_response: float = Field(
         default=0.5, gt=0, lt=1, description="Flat response below which a pixel is BAD."
     )
@@ -51,6 +57,33 @@ class MaskConfig(_Part):
     )
     trail_min_length: float = Field(
         default=0.35, gt=0.05, le=1, description="Of the frame's shorter side."
+    )
+
+
+class DefectMapConfig(_Part):
+    """Pixels that stand out in place over the exposures of one detector and night."""
+
+    enabled: bool = Field(default=True, description="Look for them, and mask them as BAD.")
+    min_pointings: int = Field(
+        default=3, ge=3, le=100, description="With fewer different pointings nothing is told."
+    )
+    max_pointings: int = Field(
+        default=24, ge=3, le=1000, description="No more exposures than this are looked at."
+    )
+    min_dither_pix: float = Field(
+        default=20.0,
+        ge=3,
+        le=10_000,
+        description="Pointings nearer than this are one; several FWHM, or stars stay in place.",
+    )
+    max_false_pixels: float = Field(
+        default=0.01, gt=0, le=10, description="Expected per map if the sky alone decided."
+    )
+    max_fraction: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="More of the detector than this is a pattern, not defects: none is masked.",
     )
 
 
@@ -168,6 +201,7 @@ class PreprocessConfig(_Part):
     calibration: CalibrationConfig = CalibrationConfig()
     background: BackgroundConfig = BackgroundConfig()
     mask: MaskConfig = MaskConfig()
+    defect_map: DefectMapConfig = DefectMapConfig()
     cosmics: CosmicsConfig = CosmicsConfig()
     catalogue: CatalogueConfig = CatalogueConfig()
     psf: PsfConfig = PsfConfig()

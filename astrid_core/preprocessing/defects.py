@@ -191,6 +191,24 @@ def _peak_nearby(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 5).max(axis=1))
 
 
+def hot_in_dark(dark_level: NDArray[Any], noise: float, sigma: float) -> Mask:
+    """Single pixels whose dark current stands out of their neighbours' by ``sigma`` · noise.
+
+    Parameters
+    ----------
+    dark_level
+        (ny, nx) dark as it was subtracted from a frame.
+    noise
+        Rms of a pixel of that frame, same unit. Its dark is subtracted, but a hot pixel's
+        current changes with temperature and count rate.
+    """
+    hot = np.asarray(dark_level > np.median(dark_level) + sigma * noise)
+    y, x = np.nonzero(hot)
+    around = np.median(cut_stamps(dark_level, x, y, 2), axis=(1, 2))
+    hot[y, x] = dark_level[y, x] - around > sigma * noise
+    return hot
+
+
 def dark_pixels(residual: NDArray[Any], noise: NDArray[Any], bad: Mask, sigma: float) -> Mask:
     """Single pixels far below the sky and their neighbours: nothing in the sky is dark."""
     low = (residual < -sigma * noise) & ~bad

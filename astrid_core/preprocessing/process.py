@@ -15,6 +15,7 @@ from astrid_core.preprocessing.calibrate import Calibrated, MasterCalibration, c
 from astrid_core.preprocessing.catalogue import find_stars, without_masked
 from astrid_core.preprocessing.config import PREPROCESS_VERSION, PreprocessConfig
 from astrid_core.preprocessing.cosmics import find_cosmics
+from astrid_core.preprocessing.defectmap import DefectMap
 from astrid_core.preprocessing.defects import (
     bad_columns,
     blank_pixels,
@@ -22,6 +23,7 @@ from astrid_core.preprocessing.defects import (
     dark_pixels,
     detected_saturation,
     grow_saturation,
+    hot_in_dark,
 )
 from astrid_core.preprocessing.noise import pixel_noise
 from astrid_core.preprocessing.photometry import zero_point
@@ -55,7 +57,10 @@ class ProcessedFrame:
 
 
 def process_frame(
-    raw: RawFrame, calibration: MasterCalibration | None, config: PreprocessConfig
+    raw: RawFrame,
+    calibration: MasterCalibration | None,
+    config: PreprocessConfig,
+    defects: DefectMap | None = None,
 ) -> ProcessedFrame:
     """Calibrate, subtract the background, mask, and measure stars and PSF.
 
@@ -65,6 +70,8 @@ def process_frame(
         From :func:`~astrid_core.preprocessing.raw.read_raw`; not changed.
     calibration
         Masters of its detector; None where the night has none.
+    defects
+        Pixels known not to measure sky; None where the night tells of none.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def process_frame(
         If no PSF can be measured.
     """
     calibrated = calibrate(raw, calibration, config.mask.saturation_fraction)
-    mask = _instrument_mask(calibrated, config)
+    mask = _instrument_mask(calibrated, config, defects)
     bad = (mask & int(UNUSABLE)) != 0
     _require_sky(bad, raw)
     background, sources = estimate_background(calibrated.raw.data, bad, config.background)
@@ -99,11 +106,14 @@ def process_frame(
 # --- steps --------------------------------------------------------------------------------
 
 
-def _instrument_mask(calibrated: Calibrated, config: PreprocessConfig) -> U16:
-    """What is known before the sky is: blank, saturated and dead pixels."""
+def _instrument_mask(
+    calibrated: Calibrated, config: PreprocessConfig, defects: DefectMap | None
+) -> U16:
+    """What is known before the sky is: blank, saturated, dead, hot and warm pixels."""
     data = calibrated.raw.data
     blank = blank_pixels(data)
-    blank |= border(data, blank, pixel_noise(np.where(blank, 0.0, data), ~blank))
+    noise = pixel_noise(np.where(blank, 0.0, data), ~blank)
+    blank |= border(data, blank, noise)
     saturated = calibrated.saturated
     if calibrated.raw.saturation_adu is None:
         level = detected_saturation(data, blank)
@@ -113,6 +123,12 @@ def _instrument_mask(calibrated: Calibrated, config: PreprocessConfig) -> U16:
     if calibrated.response is not None:
         dead = ~(calibrated.response > config.mask.dead_response)
         mask |= _bits(dead, PixelFlag.BAD)
+    if calibrated.dark_level is not None:
+        hot = hot_in_dark(calibrated.dark_level, noise, config.mask.dark_current_sigma)
+        mask |= _bits(hot, PixelFlag.BAD)
+    # Exposures trimmed otherwise show other pixels of the detector.
+    if defects is not None and defects.shape == data.shape:
+        mask |= _bits(defects.plane(), PixelFlag.BAD)
     return mask
 
 

@@ -54,7 +54,7 @@ class CalibrationSet:
 
     def for_observation(self, observation: Row) -> Master | None:
         """Master that fits an observation; None when its night has no calibration frames."""
-        return self.masters.get(_group(observation))
+        return self.masters.get(group_of(observation))
 
 
 def build_calibrations(survey: str, observations: Sequence[Row], bench: Bench) -> CalibrationSet:
@@ -66,7 +66,7 @@ def build_calibrations(survey: str, observations: Sequence[Row], bench: Bench) -
     groups: dict[GroupKey, list[Row]] = defaultdict(list)
     for row in observations:
         if row["frame_kind"] != "science":
-            groups[_group(row)].append(row)
+            groups[group_of(row)].append(row)
     return CalibrationSet({key: _build(survey, rows, bench) for key, rows in groups.items()})
 
 
@@ -87,6 +87,11 @@ def load_master(master: Master) -> MasterCalibration:
     return _read(master.path)
 
 
+def group_of(row: Row) -> GroupKey:
+    """What exposures of the same pixels share: instrument, detector and shape."""
+    return row["instrument"], row["detector"], row["height_pix"], row["width_pix"]
+
+
 def _build(survey: str, rows: Sequence[Row], bench: Bench) -> Master:
     ordered = sorted(rows, key=lambda row: str(row["id"]))
     ids = tuple(row["id"] for row in ordered)
@@ -102,10 +107,6 @@ def _build(survey: str, rows: Sequence[Row], bench: Bench) -> Master:
     path = bench.scratch / f"master-{derive_id('master', *ids)}.npz"
     _write(calibration, path)
     return Master(ids, sha256s, path)
-
-
-def _group(row: Row) -> GroupKey:
-    return row["instrument"], row["detector"], row["height_pix"], row["width_pix"]
 
 
 def _write(calibration: MasterCalibration, path: Path) -> None:

@@ -7,10 +7,12 @@ from uuid import UUID
 from astrid_core.frame import write_frame
 from astrid_core.identity import config_digest, object_key, run_id
 from astrid_core.preprocessing.config import PreprocessConfig
+from astrid_core.preprocessing.defectmap import DefectMap
 from astrid_core.preprocessing.process import PREPROCESS_VERSION, process_frame
 from astrid_core.preprocessing.raw import read_raw
 from astrid_core.stages.bench import Bench, stage
 from astrid_core.stages.calibration import CalibrationSet, Master, load_master
+from astrid_core.stages.defectmaps import DefectMaps
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
 
@@ -26,6 +28,8 @@ class PreprocessTask:
         The start of its ``preprocess_runs`` row.
     master
         The master calibration to apply; None where the night has none for it.
+    defects
+        Its detector's defect map; None where the night tells of no defect.
     """
 
     survey: str
@@ -33,6 +37,7 @@ class PreprocessTask:
     row: Row
     config: PreprocessConfig
     master: Master | None
+    defects: DefectMap | None
 
     @property
     def run_id(self) -> UUID:
@@ -44,6 +49,7 @@ def plan_preprocessing(
     survey: str,
     observations: Sequence[Row],
     calibrations: CalibrationSet,
+    defect_maps: DefectMaps,
     config: PreprocessConfig,
 ) -> list[PreprocessTask]:
     """A task for every science observation of a night, in the order of observation."""
@@ -55,10 +61,12 @@ def plan_preprocessing(
         master = calibrations.for_observation(observation)
         used = [] if master is None else [str(member) for member in master.observation_ids]
         hashes = [] if master is None else list(master.sha256s)
+        defects = defect_maps.for_observation(observation)
+        maps = [] if defects is None else [defects.digest]
         run = run_id(
             "preprocess",
             observation["id"],
-            [observation["raw_sha256"], *hashes],
+            [observation["raw_sha256"], *hashes, *maps],
             PREPROCESS_VERSION,
             digest,
         )
@@ -69,7 +77,7 @@ def plan_preprocessing(
             "code_version": PREPROCESS_VERSION,
             "config_digest": digest,
         }
-        tasks.append(PreprocessTask(survey, observation, row, config, master))
+        tasks.append(PreprocessTask(survey, observation, row, config, master, defects))
     return tasks
 
 
@@ -83,10 +91,13 @@ def _compute(task: PreprocessTask, bench: Bench) -> Success:
     with bench.fetched(observation["raw_fits_path"], observation["raw_sha256"]) as path:
         raw = read_raw(path, observation | {"survey": task.survey}, bench.max_frame_mpix)
     master = None if task.master is None else load_master(task.master)
-    processed = process_frame(raw, master, task.config)
+    processed = process_frame(raw, master, task.config, task.defects)
     key = object_key("processed_frames", task.survey, observation["night"], task.run_id)
     target = bench.staging_path(key)
-    write_frame(processed.frame, target, {"RUNID": str(task.run_id)})
+    provenance = {"RUNID": str(task.run_id)}
+    if task.defects is not None:
+        provenance["DEFECTS"] = task.defects.digest
+    write_frame(processed.frame, target, provenance)
     staged = stage(key, target)
     values = asdict(processed.quality) | {
         "status": "degraded" if processed.degraded_because else "completed",

@@ -1,11 +1,20 @@
 """processed_frames and preprocess_runs: calibrated, measured frames."""
 
+import html
+from collections.abc import Sequence
+
 import dagster as dg
 
 from astrid_core.monitoring.quality import FRAME_MEASURES, IDENTIFYING, frame_records
 from astrid_core.preprocessing.config import PreprocessConfig
 from astrid_core.preprocessing.process import PREPROCESS_VERSION
 from astrid_core.stages.calibration import build_calibrations
+from astrid_core.stages.defectmaps import (
+    DetectorReport,
+    build_defect_maps,
+    look,
+    plan_looks,
+)
 from astrid_core.stages.preprocess import plan_preprocessing, preprocess
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
@@ -81,7 +90,9 @@ def processed(
     with open_bench(store) as bench:
         frames = stored(observations, raw_frames, "id")
         calibrations = build_calibrations(part.survey.name, frames, bench)
-        tasks = plan_preprocessing(part.survey.name, frames, calibrations, stage_config)
+        looks = plan_looks(part.survey.name, frames, calibrations, stage_config)
+        defects = build_defect_maps(frames, compute(look, looks, bench), stage_config.defect_map)
+        tasks = plan_preprocessing(part.survey.name, frames, calibrations, defects, stage_config)
         todo, done = split_completed(tasks, ledger, PreprocessRun, config.force)
         stream = NightStream(context, compute(preprocess, todo, bench), len(todo))
         yield dg.Output(stream.files(), "processed_frames")
@@ -90,9 +101,31 @@ def processed(
     yield dg.Output(
         [TableRows(PreprocessRun, rows)],
         "preprocess_runs",
-        metadata=describe(rows, MEDIANS, names) | {"n_already_completed": len(done)},
+        metadata=describe(rows, MEDIANS, names)
+        | {"n_already_completed": len(done)}
+        | _defect_table(defects.reports),
     )
     yield summary_check(CHECK, "preprocess_runs", rows)
     about = {row["id"]: {name: row[name] for name in IDENTIFYING} for row in observations}
     records = frame_records([about[row["observation_id"]] | row for row in rows])
     yield quality_check(QUALITY_CHECK, "preprocess_runs", part, records, FRAME_MEASURES)
+
+
+def _defect_table(reports: Sequence[DetectorReport]) -> dict[str, object]:
+    """What the night tells of its detectors' defects, and why where it tells nothing."""
+    if not reports:
+        return {}
+    records = [
+        dg.TableRecord(
+            {
+                "instrument": html.escape(one.instrument),
+                "detector": html.escape(one.detector),
+                "exposures": one.n_exposures,
+                "pointings": one.n_pointings,
+                "defective pixels": one.n_defects,
+                "nothing told because": one.untold_because or "",
+            }
+        )
+        for one in reports
+    ]
+    return {"detector defects": dg.MetadataValue.table(records)}
