@@ -20,7 +20,8 @@ from sqlalchemy import Connection, Engine, func, select, update
 from astrid_core.curation.access import KnownUser
 from astrid_core.curation.events import undo_verdict
 from astrid_core.curation.measuring import declare_gold, declare_repeat, retire_gold
-from astrid_core.curation.queue import LeasedItem, QueueConfig, give_back, next_items
+from astrid_core.curation.queue import LeasedItem, give_back, next_items
+from astrid_core.curation.strata import QueueConfig
 from astrid_core.errors import NoSuchItemError, NotAllowedError, VerdictError
 from dbschema.models import Detection, ModelRun, ReviewLease
 from dbschema.session import make_engine
@@ -345,6 +346,18 @@ def test_a_lease_runs_out_and_others_get_the_item(engine: Engine) -> None:
         recorded = review.judge(connection, one, item.detection_id, lease_id=item.lease_id)
         assert recorded.is_new
         assert ask(connection, other) == ids
+
+
+def test_a_lease_that_ran_out_keeps_its_reason(connection: Connection) -> None:
+    (detection,) = review.store_detections(connection, [0.5])
+    declare_gold(connection, review.expert(connection), detection, "real")
+    one, other = review.reviewer(connection), review.reviewer(connection)
+    (item,) = next_items(connection, one, 1, only("gold"))
+    run_out(connection)
+    assert ask(connection, other, 1, only("uncertain")) == [detection]
+    assert strata(connection) == {"gold": 1, "uncertain": 1}
+    review.judge(connection, one, detection, lease_id=item.lease_id)
+    assert connection.scalar(select(Detection.n_verdicts)) == 0
 
 
 def test_what_is_given_back_others_get_at_once(connection: Connection) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, func, select
 from astrid_core.curation.access import KnownUser
 from astrid_core.curation.events import undo_verdict
 from astrid_core.curation.measuring import declare_gold, declare_repeat
-from astrid_core.curation.queue import QueueConfig, next_items
+from astrid_core.curation.queue import next_items
 from astrid_core.curation.reviewers import Fraction, ReviewerStatistics, reviewer_statistics
+from astrid_core.curation.strata import QueueConfig
 from astrid_core.monitoring.intervals import wilson_interval
 from dbschema.session import make_engine
 from tests import review

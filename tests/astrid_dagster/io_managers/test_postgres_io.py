@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection, Engine, select, text
 
 from astrid_core.curation.measuring import declare_gold
-from astrid_core.curation.queue import QueueConfig, next_items
+from astrid_core.curation.queue import next_items
+from astrid_core.curation.strata import QueueConfig
 from astrid_core.errors import ConfigurationError, DatabaseRefusedError
 from astrid_dagster.io_managers.postgres import column_schema
 from astrid_dagster.io_managers.upsert import upsert
