@@ -51,11 +51,22 @@ class DetectionFilter(BaseModel):
     max_confidence: float = Field(default=1.0, ge=0, le=1, description="Highest confidence.")
 
 
+_ALL = DetectionFilter()
+
+
 @dataclass(frozen=True)
 class PageCursor:
     """The last row of a page: the next one starts below it."""
 
     confidence_score: float
+    detection_id: UUID
+
+
+@dataclass(frozen=True)
+class ConeCursor:
+    """The last row of a cone's page: the next one starts beyond it."""
+
+    separation_deg: float
     detection_id: UUID
 
 
@@ -91,22 +102,30 @@ def list_detections(
     wanted: DetectionFilter,
     after: PageCursor | None = None,
     limit: int = 50,
+    *,
+    ascending: bool = False,
 ) -> tuple[list[ListedDetection], PageCursor | None]:
     """A page of detections, the most confident first, and where the next page starts.
+
+    Parameters
+    ----------
+    ascending
+        The least confident first instead.
 
     Raises
     ------
     ValueError
         If ``limit`` is not from 1 to :data:`MAX_PAGE`.
     """
-    _check_limit(limit)
+    check_limit(limit)
     query = _listed().where(*_conditions(wanted))
-    key = tuple_(Detection.confidence_score, Detection.id)
+    columns = (Detection.confidence_score, Detection.id)
     if after is not None:
-        query = query.where(
-            key < tuple_(literal(after.confidence_score), literal(after.detection_id))
-        )
-    query = query.order_by(Detection.confidence_score.desc(), Detection.id.desc()).limit(limit)
+        key, last = tuple_(*columns), (after.confidence_score, after.detection_id)
+        last_key = tuple_(*(literal(value) for value in last))
+        query = query.where(key > last_key if ascending else key < last_key)
+    order = [column.asc() if ascending else column.desc() for column in columns]
+    query = query.order_by(*order).limit(limit)
     page = [ListedDetection(**row) for row in connection.execute(query).mappings()]
     if len(page) < limit:
         return page, None
@@ -114,7 +133,14 @@ def list_detections(
 
 
 def cone_search(
-    connection: Connection, ra_deg: float, dec_deg: float, radius_deg: float, limit: int = 50
+    connection: Connection,
+    ra_deg: float,
+    dec_deg: float,
+    radius_deg: float,
+    limit: int = 50,
+    *,
+    wanted: DetectionFilter = _ALL,
+    after: ConeCursor | None = None,
 ) -> list[tuple[ListedDetection, float]]:
     """Detections within a radius of a position, with their separation (degrees), nearest first.
 
@@ -124,7 +150,7 @@ def cone_search(
         If the position or the radius is off the sky or wider than :data:`MAX_RADIUS_DEG`, or
         ``limit`` not from 1 to :data:`MAX_PAGE`.
     """
-    _check_limit(limit)
+    check_limit(limit)
     if not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90 and 0 < radius_deg <= MAX_RADIUS_DEG):
         raise ValueError(
             f"no cone of {radius_deg} degrees about ({ra_deg}, {dec_deg}): right ascension is "
@@ -138,12 +164,14 @@ def cone_search(
         .where(
             or_(*(Detection.healpix.between(low, high) for low, high in ranges)),
             separation <= radius_deg,
-            Detection.status == "active",
-            is_of_current_run(),
+            *_conditions(wanted),
         )
         .order_by(separation, Detection.id)
         .limit(limit)
     )
+    if after is not None:
+        beyond = tuple_(literal(after.separation_deg), literal(after.detection_id))
+        query = query.where(tuple_(separation, Detection.id) > beyond)
     found = []
     for row in connection.execute(query).mappings():
         values = dict(row)
@@ -152,7 +180,14 @@ def cone_search(
     return found
 
 
-def _check_limit(limit: int) -> None:
+def check_limit(limit: int) -> None:
+    """Make sure that a page is of a size that may be asked for.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
     if not 1 <= limit <= MAX_PAGE:
         raise ValueError(f"a page of {limit} rows asked for; from 1 to {MAX_PAGE} may be")
 
