@@ -185,7 +185,7 @@ class ObjectStore:
             scratch.unlink(missing_ok=True)
 
     def get_range(self, key: str, start: int, n_bytes: int) -> bytes:
-        """Part of an object: fewer bytes where it ends before.
+        """Part of an object that begins within it: fewer bytes where it ends before.
 
         Nothing here proves them right: the caller has a digest of what it asks for.
 
@@ -194,7 +194,7 @@ class ObjectStore:
         ObjectMissingError
             If the store does not hold the key.
         StoreError
-            If the store failed.
+            If the store failed; StoreRefusedError if the object ends before ``start``.
         """
         return self._retry("get", key, lambda: self._range(key, start, n_bytes))
 
@@ -296,7 +296,7 @@ class ObjectStore:
     def _range(self, key: str, start: int, n_bytes: int) -> bytes:
         wanted = f"bytes={start}-{start + n_bytes - 1}"
         with closing(self._get(key, Range=wanted)["Body"]) as body:
-            return body.read(n_bytes)
+            return body.read()  # all of it, so that a line that breaks is noticed
 
     def _get(self, key: str, **request: Any) -> "GetObjectOutputTypeDef":
         try:

@@ -271,8 +271,8 @@ def detection_details(connection: Connection, detection_id: UUID) -> DetectionDe
         row = session.execute(query).one_or_none()
         if row is None:
             raise _no_detection(detection_id)
-        detection, observation, survey, processed, reference, difference, run, model = row[:8]
-        candidate, object_id = row[8:]
+        detection, observation, survey, processed, reference, difference = row[:6]
+        run, model, candidate, object_id = row[6:]
         return _view(
             DetectionDetails,
             detection,

@@ -171,7 +171,7 @@ def _find_stack(head: bytes) -> tuple[int, tuple[int, ...]]:
         if image["EXTNAME"] != "CUTOUTS" or image["BITPIX"] != -32:
             raise KeyError("CUTOUTS")
         shape = tuple(int(image[f"NAXIS{axis}"]) for axis in (3, 2, 1))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError) as error:
         raise BadFitsError(
             "A file holds no cutouts where its candidates say it does.",
             remedy="Re-materialize the candidates that wrote it.",
