@@ -28,9 +28,9 @@ from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
 from astrid_dagster.io_managers.selects import Rows, epochs_query, sightings_query
-from astrid_dagster.io_managers.transactions import in_transaction
 from dbschema.models import Base, CatalogueAnswer
 from dbschema.session import make_engine
+from dbschema.transactions import in_transaction
 
 _USABLE = ("completed", "degraded")
 _Result = TypeVar("_Result")

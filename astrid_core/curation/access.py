@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -78,6 +78,34 @@ class Issued:
     expires_at: dt.datetime | None
 
 
+@dataclass(frozen=True)
+class ListedUser:
+    """A user as lists show them, active or not."""
+
+    id: UUID
+    name: str
+    role: Role
+    is_expert: bool
+    is_active: bool
+    created_at: dt.datetime
+
+    @property
+    def known(self) -> KnownUser:
+        """The user as someone to speak for."""
+        return KnownUser(self.id, self.name, self.role, self.is_expert)
+
+
+@dataclass(frozen=True)
+class ListedKey:
+    """An API key as lists show it: never the key itself."""
+
+    id: UUID
+    name: str
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+
 # --- users --------------------------------------------------------------------------------
 
 
@@ -125,6 +153,44 @@ def change_user(
         raise NoSuchItemError(f"There is no user {user_id}.", remedy="List the users.")
 
 
+def list_users(connection: Connection) -> list[ListedUser]:
+    """Every user, by name."""
+    rows = connection.execute(_users().order_by(User.name)).mappings()
+    return [ListedUser(**row) for row in rows]
+
+
+def user_named(connection: Connection, name: str) -> ListedUser:
+    """The user of a name.
+
+    Raises
+    ------
+    NoSuchItemError
+        If there is none.
+    """
+    row = connection.execute(_users().where(User.name == name)).mappings().one_or_none()
+    if row is None:
+        raise NoSuchItemError(f"There is no user {name!r}.", remedy="List the users.")
+    return ListedUser(**row)
+
+
+def user_of_id(connection: Connection, user_id: UUID) -> ListedUser:
+    """The user of an id.
+
+    Raises
+    ------
+    NoSuchItemError
+        If there is none.
+    """
+    row = connection.execute(_users().where(User.id == user_id)).mappings().one_or_none()
+    if row is None:
+        raise NoSuchItemError(f"There is no user {user_id}.", remedy="List the users.")
+    return ListedUser(**row)
+
+
+def _users() -> Select[*tuple[Any, ...]]:
+    return select(*(getattr(User, name) for name in ListedUser.__dataclass_fields__))
+
+
 # --- keys for programs --------------------------------------------------------------------
 
 
@@ -148,6 +214,13 @@ def issue_api_key(
         .returning(ApiKey.id, ApiKey.expires_at)
     ).one()
     return Issued(row.id, secret, row.expires_at)
+
+
+def api_keys_of(connection: Connection, user_id: UUID) -> list[ListedKey]:
+    """Every API key a user was ever given, the newest first."""
+    columns = (getattr(ApiKey, name) for name in ListedKey.__dataclass_fields__)
+    query = select(*columns).where(ApiKey.user_id == user_id).order_by(ApiKey.created_at.desc())
+    return [ListedKey(**row) for row in connection.execute(query).mappings()]
 
 
 def revoke_api_key(connection: Connection, key_id: UUID) -> None:

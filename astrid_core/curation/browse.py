@@ -52,11 +52,22 @@ class DetectionFilter(BaseModel):
     max_confidence: float = Field(default=1.0, ge=0, le=1, description="Highest confidence.")
 
 
+_ALL = DetectionFilter()
+
+
 @dataclass(frozen=True)
 class PageCursor:
     """The last row of a page: the next one starts below it."""
 
     confidence_score: float
+    detection_id: UUID
+
+
+@dataclass(frozen=True)
+class ConeCursor:
+    """The last row of a cone's page: the next one starts beyond it."""
+
+    separation_deg: float
     detection_id: UUID
 
 
@@ -92,22 +103,32 @@ def list_detections(
     wanted: DetectionFilter,
     after: PageCursor | None = None,
     limit: int = 50,
+    *,
+    ascending: bool = False,
 ) -> tuple[list[ListedDetection], PageCursor | None]:
     """A page of detections, the most confident first, and where the next page starts.
+
+    Parameters
+    ----------
+    ascending
+        The least confident first instead.
 
     Raises
     ------
     ValueError
         If ``limit`` is not from 1 to :data:`MAX_PAGE`.
     """
-    _check_limit(limit)
-    query = _listed().where(*_conditions(wanted))
-    key = tuple_(Detection.confidence_score, Detection.id)
+    check_limit(limit)
+    query = _listed().where(*_filters(wanted))
+    if wanted.night is None:
+        query = query.where(is_of_current_run())
+    columns = (Detection.confidence_score, Detection.id)
     if after is not None:
-        query = query.where(
-            key < tuple_(literal(after.confidence_score), literal(after.detection_id))
-        )
-    query = query.order_by(Detection.confidence_score.desc(), Detection.id.desc()).limit(limit)
+        key, last = tuple_(*columns), (after.confidence_score, after.detection_id)
+        last_key = tuple_(*(literal(value) for value in last))
+        query = query.where(key > last_key if ascending else key < last_key)
+    order = [column.asc() if ascending else column.desc() for column in columns]
+    query = query.order_by(*order).limit(limit)
     page = [ListedDetection(**row) for row in connection.execute(query).mappings()]
     if len(page) < limit:
         return page, None
@@ -115,7 +136,14 @@ def list_detections(
 
 
 def cone_search(
-    connection: Connection, ra_deg: float, dec_deg: float, radius_deg: float, limit: int = 50
+    connection: Connection,
+    ra_deg: float,
+    dec_deg: float,
+    radius_deg: float,
+    limit: int = 50,
+    *,
+    wanted: DetectionFilter = _ALL,
+    after: ConeCursor | None = None,
 ) -> list[tuple[ListedDetection, float]]:
     """Detections within a radius of a position, with their separation (degrees), nearest first.
 
@@ -125,7 +153,7 @@ def cone_search(
         If the position or the radius is off the sky or wider than :data:`MAX_RADIUS_DEG`, or
         ``limit`` not from 1 to :data:`MAX_PAGE`.
     """
-    _check_limit(limit)
+    check_limit(limit)
     if not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90 and 0 < radius_deg <= MAX_RADIUS_DEG):
         raise ValueError(
             f"no cone of {radius_deg} degrees about ({ra_deg}, {dec_deg}): right ascension is "
@@ -143,7 +171,7 @@ def cone_search(
         .where(
             or_(*(Detection.healpix.between(low, high) for low, high in ranges)),
             separation <= radius_deg,
-            Detection.status == "active",
+            *_filters(wanted),
         )
         .cte("near")
     )
@@ -160,6 +188,9 @@ def cone_search(
         .order_by(near.c.separation_deg, near.c.id)
         .limit(limit)
     )
+    if after is not None:
+        beyond = tuple_(literal(after.separation_deg), literal(after.detection_id))
+        query = query.where(tuple_(near.c.separation_deg, near.c.id) > beyond)
     found = []
     for row in connection.execute(query).mappings():
         values = dict(row)
@@ -168,7 +199,14 @@ def cone_search(
     return found
 
 
-def _check_limit(limit: int) -> None:
+def check_limit(limit: int) -> None:
+    """Make sure that a page is of a size that may be asked for.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
     if not 1 <= limit <= MAX_PAGE:
         raise ValueError(f"a page of {limit} rows asked for; from 1 to {MAX_PAGE} may be")
 
@@ -178,12 +216,14 @@ def _listed() -> Select[*tuple[Any, ...]]:
     return select(*(getattr(Detection, name) for name in names), decided_label().label("label"))
 
 
-def _conditions(wanted: DetectionFilter) -> list[ColumnElement[bool]]:
+def _filters(wanted: DetectionFilter) -> list[ColumnElement[bool]]:
+    """Conditions on active detections, of whatever run."""
     conditions = [
         Detection.status == "active",
         Detection.confidence_score.between(wanted.min_confidence, wanted.max_confidence),
-        is_of_current_run() if wanted.night is None else _is_of_night(wanted.night),
     ]
+    if wanted.night is not None:
+        conditions.append(_is_of_night(wanted.night))
     if wanted.survey is not None:
         conditions.append(_is_of_survey(wanted.survey))
     if wanted.is_validated is not None:

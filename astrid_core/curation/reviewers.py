@@ -5,6 +5,7 @@ that say real or bogus; who is unsure is neither right nor wrong, and counted ap
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -64,7 +65,9 @@ class ReviewerStatistics:
 
 
 def reviewer_statistics(
-    connection: Connection, since: dt.datetime | None = None
+    connection: Connection,
+    since: dt.datetime | None = None,
+    reviewer_id: UUID | None = None,
 ) -> list[ReviewerStatistics]:
     """Statistics of every reviewer who gave a verdict, by name.
 
@@ -72,8 +75,11 @@ def reviewer_statistics(
     ----------
     since
         Only of verdicts given then or later; None for all.
+    reviewer_id
+        Only this one's; None for all.
     """
-    withdrawn = {row[0]: row[1] for row in connection.execute(_withdrawn(since))}
+    wanted = _wanted(since, reviewer_id)
+    withdrawn = {row[0]: row[1] for row in connection.execute(_withdrawn(wanted))}
     return [
         ReviewerStatistics(
             reviewer_id=row.reviewer_id,
@@ -87,12 +93,21 @@ def reviewer_statistics(
             gold=Fraction(row.n_gold_right, row.n_gold),
             repeats=Fraction(row.n_same, row.n_repeats),
         )
-        for row in connection.execute(_statistics(since))
+        for row in connection.execute(_statistics(wanted))
     ]
 
 
-def _statistics(since: dt.datetime | None) -> Select[*tuple[Any, ...]]:
-    said = _last_verdicts(since).cte("said")
+def _wanted(since: dt.datetime | None, reviewer_id: UUID | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if since is not None:
+        conditions.append(ValidationEvent.created_at >= since)
+    if reviewer_id is not None:
+        conditions.append(ValidationEvent.reviewer_id == reviewer_id)
+    return conditions
+
+
+def _statistics(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    said = _last_verdicts(wanted).cte("said")
     first = aliased(said, name="first")
     verdict, purpose = said.c.verdict, said.c.purpose
     counts, is_gold, is_repeat = (purpose == name for name in ("label", "gold", "repeat"))
@@ -138,7 +153,7 @@ def _count(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count().filter(*conditions)
 
 
-def _last_verdicts(since: dt.datetime | None) -> Select[*tuple[Any, ...]]:
+def _last_verdicts(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
     """The last standing verdict of each reviewer on each detection, for each purpose."""
     event, undo = ValidationEvent, aliased(ValidationEvent)
     is_withdrawn = (
@@ -146,7 +161,7 @@ def _last_verdicts(since: dt.datetime | None) -> Select[*tuple[Any, ...]]:
     )
     purpose = case((event.stratum.in_(("gold", "repeat")), event.stratum), else_="label")
     key = (event.reviewer_id, event.detection_id, purpose)
-    query = (
+    return (
         select(
             event.reviewer_id,
             event.detection_id,
@@ -155,18 +170,17 @@ def _last_verdicts(since: dt.datetime | None) -> Select[*tuple[Any, ...]]:
             purpose.label("purpose"),
         )
         .ext(distinct_on(*key))
-        .where(event.verdict != "withdrawn", ~is_withdrawn)
+        .where(event.verdict != "withdrawn", ~is_withdrawn, *wanted)
         .order_by(*key, event.number.desc())
     )
-    return query if since is None else query.where(event.created_at >= since)
 
 
-def _withdrawn(since: dt.datetime | None) -> Select[UUID, int]:
+def _withdrawn(wanted: Sequence[ColumnElement[bool]]) -> Select[UUID, int]:
     """How many verdicts of each reviewer were taken back, by whomever."""
     event, undo = ValidationEvent, aliased(ValidationEvent)
-    query = (
+    return (
         select(event.reviewer_id, func.count())
         .join(undo, and_(undo.supersedes == event.id, undo.verdict == "withdrawn"))
+        .where(*wanted)
         .group_by(event.reviewer_id)
     )
-    return query if since is None else query.where(event.created_at >= since)

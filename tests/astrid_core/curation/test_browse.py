@@ -143,3 +143,16 @@ def test_what_makes_no_sense_is_refused(connection: Connection) -> None:
     for cone in ((360.0, 0.0, 1.0), (0.0, 91.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 6.0)):
         with pytest.raises(ValueError, match="no cone"):
             cone_search(connection, *cone)
+
+
+def test_pages_may_rise_instead(connection: Connection) -> None:
+    scores = [round(i / 40, 1) for i in range(40)]
+    ids = review.store_detections(connection, scores)
+    found, cursor = list_detections(connection, DetectionFilter(), limit=7, ascending=True)
+    while cursor is not None:
+        page, cursor = list_detections(
+            connection, DetectionFilter(), cursor, limit=7, ascending=True
+        )
+        found += page
+    expected = sorted(zip(scores, ids, strict=True))
+    assert [(one.confidence_score, one.id) for one in found] == expected

@@ -46,6 +46,10 @@ def test_counts_speed_and_what_was_taken_back(connection: Connection) -> None:
     assert found.name == by.name
     later = connection.scalar(select(func.now())) + dt.timedelta(seconds=1)  # type: ignore[operator]
     assert reviewer_statistics(connection, since=later) == []
+    other = review.reviewer(connection)
+    review.judge(connection, other, ids[0], "real")
+    assert reviewer_statistics(connection, reviewer_id=by.id) == [statistics(connection, by)]
+    assert len(reviewer_statistics(connection)) == 2
 
 
 def test_agreement_is_with_decided_labels_that_others_have_a_part_in(

@@ -9,12 +9,12 @@ from sqlalchemy import text
 
 from astrid_core.errors import DatabaseError
 from astrid_core.settings import get_settings
-from astrid_dagster.io_managers.transactions import in_transaction
 from astrid_dagster.io_managers.upsert import upsert
 from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
 from dbschema.models import Observation, PreprocessRun, Survey
 from dbschema.session import make_engine
+from dbschema.transactions import in_transaction
 from tests import rows
 from tests.asset_graph import Feed, materialize
 
