@@ -27,6 +27,13 @@ MANY = [
 ]
 
 
+@pytest.fixture
+def engine(migrated_url: str) -> Iterator[Engine]:
+    engine = make_engine(migrated_url)
+    yield engine
+    engine.dispose()
+
+
 def write_all(connection: Connection) -> None:
     upsert(connection, TableRows(Survey, [rows.survey_row()]))
     upsert(connection, TableRows(Observation, MANY))

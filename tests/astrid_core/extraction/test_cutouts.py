@@ -89,7 +89,7 @@ def test_one_of_many_is_read_alone(tmp_path: Path):
             read_one_cutout(read, (index + 1) % 5, sha256)
     with pytest.raises(ObjectCorruptError):
         read_one_cutout(read, 1000, sha256)
-    for broken in (b"", b"no FITS" * 9000, data[2880:]):
+    for broken in (b"", b"no FITS" * 9000, data[:2880]):
         with pytest.raises(BadFitsError):
             read_one_cutout(lambda a, n, held=broken: held[a : a + n], 0, sha256)
 
