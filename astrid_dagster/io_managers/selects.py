@@ -7,6 +7,7 @@ running them (the managers) and what is current (the views).
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -30,6 +31,8 @@ from astrid_dagster.io_managers.partitions import Partitions
 from dbschema.models import (
     Candidate,
     Detection,
+    DifferenceRun,
+    ObjectDetection,
     Observation,
     PreprocessRun,
     ReferenceFrame,
@@ -202,6 +205,22 @@ def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
             runs.columns["status"].in_(_USABLE),
         )
         .order_by(runs.columns["run_id"])
+    )
+
+
+def sightings_query(observation_ids: Sequence[UUID]) -> Rows:
+    """Where on these observations objects were detected: what is known to change there."""
+    observation = DifferenceRun.observation_id
+    return (
+        select(observation, Detection.x_pix, Detection.y_pix)
+        .select_from(ObjectDetection)
+        .join(Detection, Detection.id == ObjectDetection.detection_id)
+        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
+        .where(
+            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
+            ObjectDetection.status == "active",
+        )
+        .order_by(Detection.id)
     )
 
 
