@@ -18,6 +18,9 @@ class PixelFlag(IntFlag):
     """NaN, infinite, zero-padded or outside the warped reference."""
     TRAIL = 32
     """Satellite or aeroplane trail."""
+    CHANGING = 64
+    """In a reference: something is known to change here. Its light was clipped from a member,
+    or an object seen changing on a member lies here. The pixel itself is usable."""
 
 
 UNUSABLE = (
@@ -49,6 +52,8 @@ class CandidateFlag(IntFlag):
     """Its difference image is out of its quality range."""
     MULTI_PEAK = 512
     """A blend: several peaks under one detection threshold."""
+    TEMPLATE_CONTAMINATED = 1024
+    """Within a FWHM of where the reference is known to change: it may hold some of the light."""
 
 
 class ForcedFlag(IntFlag):
@@ -64,6 +69,8 @@ class ForcedFlag(IntFlag):
     """The reference is unusable or ends there: there is no reference flux."""
     DEGRADED_FRAME = 16
     """Its difference image is out of its quality range."""
+    TEMPLATE_CONTAMINATED = 32
+    """Within a FWHM of where the reference is known to change: fluxes share an offset."""
 
 
 def flag_names(flags: int, kind: type[CandidateFlag | ForcedFlag] = CandidateFlag) -> list[str]:

@@ -27,7 +27,12 @@ from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
-from astrid_dagster.io_managers.selects import Rows, epochs_query, sightings_query
+from astrid_dagster.io_managers.selects import (
+    Rows,
+    changes_query,
+    epochs_query,
+    sightings_query,
+)
 from dbschema.models import Base, CatalogueAnswer
 from dbschema.session import make_engine
 from dbschema.transactions import in_transaction
@@ -104,6 +109,10 @@ class RunLedger(dg.ConfigurableResource):
     def epochs(self, survey: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of the current difference images of fields, of every night."""
         return self._fetch(epochs_query(survey, fields))
+
+    def changes(self, observation_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+        """Pixels of observations at which objects were detected."""
+        return self._fetch(changes_query(observation_ids))
 
     def measurements(self, object_id: UUID) -> list[dict[str, Any]]:
         """Rows of an object's forced photometry on current difference images."""

@@ -26,6 +26,13 @@ _EXACT = 1e-3
 """Share of its light by which a source may be off without being called inexact."""
 _ANY_SCORE = 1.0
 """Pixels of a rejected spot beyond this many σ go with it."""
+_SPREAD = (1.3, 2.6)
+"""Light within three FWHM over that within one, of what changed on the sky: a PSF has 1.7.
+What another PSF makes of a star's light adds up to nothing, a cosmic ray has 1, a trail 3."""
+_LONGEST = 2.0
+"""The same along one axis alone, where a PSF has 1.3 and a trail along it 3."""
+_WING = 0.05
+"""Share of the brightest light within two FWHM below which a difference is another PSF's wing."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,9 @@ def combine(
     the fainter of the middle two: cosmic rays and trails only add light. σ holds the sky
     noise, the photons of the median and, on sources, what the members' different seeing
     makes of their peaks.
+    Where a clipped spot has the extent of the PSF, something changed in that member: the
+    mask is ``CHANGING`` there, and where any member's mask is. The mean may hold what was too
+    faint to clip.
     Pixels usable in no member keep the mean of all and the union of their bits. Where
     members of other seeing are missing on a source, say under a bad column, or in the
     core that saturates in the sharpest member alone, the mean has not the coadd's PSF: by how
@@ -115,7 +125,7 @@ def combine(
     """
     ny, nx = shape
     fwhm = float(np.median([member.fwhm_pix for member in members]))
-    halo = int(np.ceil(2 * fwhm)) + 2
+    halo = int(np.ceil(3 * fwhm)) + 2
     step = max(64, _BAND_PIXELS // nx)
     data, variance = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
     mask = np.empty(shape, dtype=np.uint16)
@@ -125,13 +135,15 @@ def combine(
         stop = min(start + step, ny)
         low, high = max(start - halo, 0), min(stop + halo, ny)
         band = _read(members, low, high)
-        keep = band.valid & ~_outliers(band, members, fwhm, clip_sigma)
+        outlying, changing = _outliers(band, members, fwhm, clip_sigma)
+        keep = band.valid & ~outlying
         core = slice(start - low, stop - low)
         rejected += (band.valid & ~keep)[:, core].sum(axis=(1, 2))
         usable += band.valid[:, core].sum(axis=(1, 2))
         means, variances, flags = _mean(band, keep, members, min_coverage)
         variances += _inexact_variance(means, keep, members, fwhm)
         data[start:stop], variance[start:stop] = means[core], variances[core]
+        flags[changing] |= np.uint16(PixelFlag.CHANGING)
         mask[start:stop] = flags[core]
     share = rejected / np.maximum(usable, 1)
     return Coadd(data, variance, mask, tuple(float(value) for value in share))
@@ -160,11 +172,23 @@ def _read(members: Sequence[Member], low: int, high: int) -> _Band:
     return _Band(data, variance, mask, valid)
 
 
-def _outliers(band: _Band, members: Sequence[Member], fwhm_pix: float, clip_sigma: float) -> Mask:
-    """Pixels and PSF-sized spots that one member has and the others have not."""
+def _outliers(
+    band: _Band, members: Sequence[Member], fwhm_pix: float, clip_sigma: float
+) -> tuple[Mask, Mask]:
+    """Pixels and PSF-sized spots that one member has and the others have not.
+
+    Returns
+    -------
+    outlying : (n_members, rows, nx) bool
+        What to leave out of each member.
+    changing : (rows, nx) bool
+        Spots of one member that are sources: neither hits of the detector nor what its
+        seeing makes of a star.
+    """
     n_valid = band.valid.sum(axis=0)
+    changing = np.zeros(n_valid.shape, dtype=bool)
     if len(members) < 2:
-        return np.zeros_like(band.valid)
+        return np.zeros_like(band.valid), changing
     ordered = np.sort(np.where(band.valid, band.data, np.inf), axis=0)
     middle = np.maximum(n_valid - 1, 0) // 2
     typical = np.take_along_axis(ordered, middle[None], axis=0)[0]
@@ -174,22 +198,37 @@ def _outliers(band: _Band, members: Sequence[Member], fwhm_pix: float, clip_sigm
     median_variance = own * np.minimum(1.57 / np.maximum(n_valid, 1), 1.0)
     size = max(3, round(fwhm_pix))
     peak = np.maximum(maximum_filter(typical, size), 0.0)
+    brightest = np.maximum(maximum_filter(typical, 4 * size + 1), 0.0)
     median_fwhm = float(np.median([member.fwhm_pix for member in members]))
     outlying = np.zeros_like(band.valid)
     for index, member in enumerate(members):
         photons = np.maximum(typical, 0.0) / member.gain if member.gain > 0 else 0.0
         # A peak goes as FWHM^-2, so seeing changes it by twice the change of the FWHM.
         seeing = _PSF_TOLERANCE + 2 * abs(member.fwhm_pix / median_fwhm - 1)
-        excess = np.where(band.valid[index], band.data[index] - typical, 0.0)
-        excess = np.sign(excess) * np.maximum(np.abs(excess) - seeing * peak, 0.0)
+        light = np.where(band.valid[index], band.data[index] - typical, 0.0)
+        excess = np.sign(light) * np.maximum(np.abs(light) - seeing * peak, 0.0)
         sigma = np.sqrt(band.variance[index] + median_variance + photons)
         score = excess / np.maximum(sigma, 1e-30)
         spot = uniform_filter(score, size) * size  # Σ/√N over the PSF's core
-        found = (np.abs(score) > clip_sigma) | (np.abs(spot) > clip_sigma + 1)
+        is_spot = np.abs(spot) > clip_sigma + 1
+        found = (np.abs(score) > clip_sigma) | is_spot
+        changing |= is_spot & _is_source(light, brightest, size) & (n_valid > 1)
         near = binary_dilation(found, iterations=size)
         outlying[index] = found | (near & (np.abs(score) > _ANY_SCORE))
     outlying &= n_valid > 1
-    return outlying
+    return outlying, maximum_filter(changing, size)
+
+
+def _is_source(light: F32, brightest: F32, size: int) -> Mask:
+    """Peaks of light, of either sign, that is spread over the PSF, no more and no less."""
+    core = uniform_filter(light, size)
+    ratio = 9 * uniform_filter(light, 3 * size) / np.where(core == 0, np.inf, core)
+    is_spread = (ratio > _SPREAD[0]) & (ratio < _SPREAD[1])
+    strength = np.abs(core)
+    for sides in ((size, 3 * size), (3 * size, size)):
+        is_spread &= 3 * np.abs(uniform_filter(light, sides)) < _LONGEST * strength
+    is_peak = strength == maximum_filter(strength, size)
+    return np.asarray(is_peak & is_spread & (strength > _WING * brightest))
 
 
 def _mean(
@@ -214,6 +253,7 @@ def _mean(
     mask[missing] = np.uint16(PixelFlag.NODATA)
     variance[variance == 0] = float(np.median(variance[variance > 0])) if variance.any() else 1.0
     mask[~none & (total < min_coverage * weights.sum())] |= np.uint16(PixelFlag.EDGE)
+    mask |= union & np.uint16(PixelFlag.CHANGING)
     return data.astype(np.float32), variance.astype(np.float32), mask
 
 

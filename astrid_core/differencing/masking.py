@@ -24,6 +24,7 @@ from astrid_core.frame import Frame
 F32 = NDArray[np.float32]
 U16 = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
+I64 = NDArray[np.int64]
 
 _MIN_WEIGHT = 0.02
 """Share of good pixels under the smoothing kernel below which nothing is interpolated."""
@@ -56,6 +57,20 @@ def flagged(frame: Frame) -> Frame:
         variance=np.where(broken, typical, frame.variance),
         mask=np.where(broken, frame.mask | np.uint16(PixelFlag.NODATA), frame.mask),
     )
+
+
+def with_changing(frame: Frame, x_pix: I64, y_pix: I64) -> Frame:
+    """The frame with ``CHANGING`` set within half a FWHM of positions, 0-based pixels."""
+    mask = frame.mask.copy()
+    ny, nx = mask.shape
+    radius = frame.psf.fwhm_pix / 2
+    reach = int(radius)
+    for x, y in zip(x_pix.tolist(), y_pix.tolist(), strict=True):
+        rows = np.arange(max(0, y - reach), min(ny, y + reach + 1))
+        columns = np.arange(max(0, x - reach), min(nx, x + reach + 1))
+        near = (rows[:, None] - y) ** 2 + (columns - x) ** 2 <= radius**2
+        mask[np.ix_(rows, columns)] |= np.where(near, np.uint16(PixelFlag.CHANGING), np.uint16(0))
+    return replace(frame, mask=mask)
 
 
 def fill_unusable(

@@ -36,7 +36,7 @@ __all__ = [
     "rank_members",
 ]
 
-REFERENCE_VERSION = "2"
+REFERENCE_VERSION = "3"
 """Code version of this stage: part of every reference run's id."""
 
 FrameSource = Frame | Callable[[], Frame]

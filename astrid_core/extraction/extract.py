@@ -13,7 +13,7 @@ from astrid_core.extraction.sources import Measurement, Source, find_peaks, meas
 from astrid_core.flags import CandidateFlag
 from astrid_core.frame import Frame
 
-EXTRACTION_VERSION = "2"
+EXTRACTION_VERSION = "3"
 """Code version of this stage: part of every extraction run's id."""
 
 _MERGING = ("trail_part", "dipole_partner")

@@ -255,18 +255,20 @@ def _surroundings(findings: Findings, index: int) -> int:
     fwhm = findings.fwhm_pix
     ny, nx = difference.shape
     flags = 0
-    if _touches(difference.mask, x, y, fwhm, int(UNUSABLE)):
+    if touches(difference.mask, x, y, fwhm, int(UNUSABLE)):
         flags |= int(CandidateFlag.NEAR_MASKED)
+    if touches(difference.mask, x, y, fwhm, int(PixelFlag.CHANGING)):
+        flags |= int(CandidateFlag.TEMPLATE_CONTAMINATED)
     reach = config.near_saturated_fwhm * fwhm
-    if _touches(difference.mask, x, y, reach, int(PixelFlag.SATURATED)):
+    if touches(difference.mask, x, y, reach, int(PixelFlag.SATURATED)):
         flags |= int(CandidateFlag.NEAR_SATURATED)
     outside = min(x, y, nx - 1 - x, ny - 1 - y) < CUTOUT_HALF_WIDTH
-    if outside or _touches(difference.mask, x, y, CUTOUT_HALF_WIDTH, int(PixelFlag.NODATA)):
+    if outside or touches(difference.mask, x, y, CUTOUT_HALF_WIDTH, int(PixelFlag.NODATA)):
         flags |= int(CandidateFlag.NEAR_EDGE)
     return flags
 
 
-def _touches(mask: NDArray[np.uint16], x: int, y: int, radius: float, bits: int) -> bool:
+def touches(mask: NDArray[np.uint16], x: int, y: int, radius: float, bits: int) -> bool:
     """Whether a disc holds a pixel with any of the bits."""
     reach = int(radius)
     y0, x0 = max(0, y - reach), max(0, x - reach)

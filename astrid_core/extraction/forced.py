@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrid_core.differencing.difference import DifferenceImage
+from astrid_core.extraction.filters import touches
 from astrid_core.extraction.pointfit import Cut, PointFit, cut_around, fit_flux
 from astrid_core.flags import ForcedFlag, PixelFlag
 from astrid_core.frame import Frame
 
 F64 = NDArray[np.float64]
 
-FORCED_VERSION = "1"
+FORCED_VERSION = "2"
 """Code version of this stage: part of every forced run's id."""
 
 
@@ -88,6 +89,7 @@ def force_photometry(
     at = difference.mask[_nearest(y, ny), _nearest(x, nx)]
     flags |= np.where(at & np.uint16(PixelFlag.EDGE), int(ForcedFlag.EDGE), 0)
     flags |= np.where(np.isnan(on_reference[0]), int(ForcedFlag.REFERENCE_MASKED), 0)
+    flags |= np.where(_is_contaminated(difference, x, y), int(ForcedFlag.TEMPLATE_CONTAMINATED), 0)
     if difference.degraded_because:
         flags |= int(ForcedFlag.DEGRADED_FRAME)
     flux, flux_err = (np.where(is_masked, np.nan, value) for value in (fit.flux, fit.flux_err))
@@ -104,6 +106,19 @@ def force_photometry(
         )
         for row in range(len(index))
     ]
+
+
+def _is_contaminated(difference: DifferenceImage, x: F64, y: F64) -> NDArray[np.bool_]:
+    """Positions within a FWHM of where the reference is known to change."""
+    ny, nx = difference.shape
+    reach = difference.psf.fwhm_pix
+    return np.array(
+        [
+            touches(difference.mask, int(column), int(row), reach, int(PixelFlag.CHANGING))
+            for column, row in zip(_nearest(x, nx), _nearest(y, ny), strict=True)
+        ],
+        dtype=bool,
+    )
 
 
 def _on_difference(difference: DifferenceImage, x: F64, y: F64) -> PointFit:

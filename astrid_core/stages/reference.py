@@ -1,12 +1,15 @@
 """Reference: the processed frames of one field and filter become its reference."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from uuid import UUID
 
+import numpy as np
+
+from astrid_core.differencing.masking import with_changing
 from astrid_core.differencing.references import (
     REFERENCE_VERSION,
     MemberQuality,
@@ -23,6 +26,8 @@ from astrid_core.sky import footprint
 from astrid_core.stages.bench import Bench, stage
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
+Pixel = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class ReferenceTask:
@@ -34,11 +39,14 @@ class ReferenceTask:
         Their ``preprocess_runs`` rows with the observations' columns.
     row
         The start of its ``reference_frames`` row.
+    changes
+        Observation → whole (x, y) pixels of it where an object was seen to change.
     """
 
     survey: str
     members: tuple[Row, ...]
     row: Row
+    changes: Mapping[UUID, tuple[Pixel, ...]]
     config: ReferenceConfig
 
     @property
@@ -48,9 +56,21 @@ class ReferenceTask:
 
 
 def plan_references(
-    survey: str, set_name: str, preprocess_runs: Sequence[Row], config: ReferenceConfig
+    survey: str,
+    set_name: str,
+    preprocess_runs: Sequence[Row],
+    sightings: Sequence[Row],
+    config: ReferenceConfig,
 ) -> list[ReferenceTask]:
-    """A task for every field and filter that has a processed frame on the reference nights."""
+    """A task for every field and filter that has a processed frame on the reference nights.
+
+    Parameters
+    ----------
+    sightings
+        Detections that belong to an object, on any of the frames: ``observation_id``,
+        ``x_pix``, ``y_pix``. Where there are others, it is another reference.
+    """
+    seen = _changes(sightings)
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for run in preprocess_runs:
         groups[run["field"], run["filter_band"]].append(run)
@@ -59,10 +79,12 @@ def plan_references(
     for (field, band), runs in sorted(groups.items()):
         members = tuple(sorted(runs, key=lambda run: str(run["run_id"])))
         slot = derive_id("reference", survey, set_name, field, band)
+        mine = {run["observation_id"] for run in members}
+        changes = {one: pixels for one, pixels in seen.items() if one in mine}
+        inputs = [run["run_id"] for run in members]
+        inputs += [derive_id("changes", one, *pixels) for one, pixels in changes.items()]
         row: Row = {
-            "run_id": run_id(
-                "reference", slot, [run["run_id"] for run in members], REFERENCE_VERSION, digest
-            ),
+            "run_id": run_id("reference", slot, inputs, REFERENCE_VERSION, digest),
             "survey_id": survey_id(survey),
             "set_name": set_name,
             "field": field,
@@ -72,7 +94,7 @@ def plan_references(
             "code_version": REFERENCE_VERSION,
             "config_digest": digest,
         }
-        tasks.append(ReferenceTask(survey, members, row, config))
+        tasks.append(ReferenceTask(survey, members, row, changes, config))
     return tasks
 
 
@@ -87,7 +109,7 @@ def _compute(task: ReferenceTask, bench: Bench) -> Success:
     fit = [runs[member.id] for member in ranking if member.rejected_because is None]
     if not fit:
         raise _nothing_fit(task, ranking)
-    built = build_reference([partial(_fetch, run, bench) for run in fit], task.config)
+    built = build_reference([partial(_fetch, task, run, bench) for run in fit], task.config)
     members = _member_rows(task, ranking, built)
     used = [runs[row["preprocess_run_id"]] for row in members if row["rejected_because"] is None]
     nights: list[date] = [run["night"] for run in used]
@@ -153,6 +175,23 @@ def _member_rows(
     return rows
 
 
-def _fetch(run: Row, bench: Bench) -> Frame:
+def _changes(sightings: Sequence[Row]) -> dict[UUID, tuple[Pixel, ...]]:
+    """Pixels of each observation where an object was seen.
+
+    Whole pixels: a detection made again, a hair beside the old one, is no other reference.
+    """
+    pixels: dict[UUID, set[Pixel]] = defaultdict(set)
+    for one in sightings:
+        pixels[one["observation_id"]].add((round(one["x_pix"]), round(one["y_pix"])))
+    return {observation: tuple(sorted(found)) for observation, found in pixels.items()}
+
+
+def _fetch(task: ReferenceTask, run: Row, bench: Bench) -> Frame:
+    """A member, marked where objects are known to change on it."""
     with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
-        return read_frame(path)
+        frame = read_frame(path)
+    pixels = task.changes.get(run["observation_id"])
+    if pixels is None:
+        return frame
+    x, y = np.array(pixels).T
+    return with_changing(frame, x, y)

@@ -70,7 +70,10 @@ def build_references(
         max_members=survey.references.max_members,
         **survey.references.limits,
     )
-    tasks = plan_references(survey.name, survey.references.name, chosen, stage_config)
+    # Objects come of differences, which come of references: rows are queried, and what is not
+    # known yet when a reference is built makes another one when it is built again.
+    sightings = ledger.changes([run["observation_id"] for run in chosen])
+    tasks = plan_references(survey.name, survey.references.name, chosen, sightings, stage_config)
     todo, done = split_completed(tasks, ledger, ReferenceFrame, config.force)
     with open_bench(store) as bench:
         stream = NightStream(context, compute(reference, todo, bench), len(todo))
@@ -86,6 +89,10 @@ def build_references(
         [TableRows(ReferenceFrame, rows), TableRows(ReferenceMember, stream.children)],
         "reference_runs",
         metadata=describe(rows, {"n_members": "members", "fwhm_pix": "FWHM (pix)"})
-        | {"set": survey.references.name, "n_already_completed": len(done)},
+        | {
+            "set": survey.references.name,
+            "n_sightings_marked": len(sightings),
+            "n_already_completed": len(done),
+        },
     )
     yield summary_check(CHECK, "reference_runs", rows)

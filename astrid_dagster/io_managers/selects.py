@@ -8,6 +8,7 @@ running them (the managers) and what is current (the views).
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -245,6 +246,22 @@ def sightings_query(survey: str, night: dt.date) -> Rows:
             Observation.frame_kind == "science",
         )
         .order_by(Observation.id, links.c.detection_id)
+    )
+
+
+def changes_query(observation_ids: Sequence[UUID]) -> Rows:
+    """Where on these observations objects were detected: what is known to change there."""
+    observation = DifferenceRun.observation_id
+    return (
+        select(observation, Detection.x_pix, Detection.y_pix)
+        .select_from(ObjectDetection)
+        .join(Detection, Detection.id == ObjectDetection.detection_id)
+        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
+        .where(
+            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
+            ObjectDetection.status == "active",
+        )
+        .order_by(Detection.id)
     )
 
 

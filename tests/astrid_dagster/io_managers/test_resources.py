@@ -5,18 +5,33 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
+from astrid_core.curation.objects import ObjectConfig
+from astrid_core.curation.sightings import associate_night
 from astrid_core.errors import DatabaseError
 from astrid_core.settings import get_settings
 from astrid_dagster.io_managers.upsert import upsert
 from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
-from dbschema.models import Observation, PreprocessRun, Survey
+from dbschema.models import (
+    Candidate,
+    Detection,
+    DifferenceRun,
+    Model,
+    ModelRun,
+    ObjectDetection,
+    Observation,
+    PreprocessRun,
+    ReferenceFrame,
+    SkyObject,
+    Survey,
+)
 from dbschema.session import make_engine
 from dbschema.transactions import in_transaction
 from tests import rows
 from tests.asset_graph import Feed, materialize
+from tests.rows import add
 
 
 def test_runs_done_before(database: DatabaseResource) -> None:
@@ -50,6 +65,44 @@ def test_runs_done_before(database: DatabaseResource) -> None:
     # Rows of the ledger can be handed back as they are: that selects the runs again.
     again = TableRows(PreprocessRun, list(found.values()))
     database.run(lambda connection: upsert(connection, again))
+
+
+def test_where_objects_were_seen(database: DatabaseResource) -> None:
+    observations = [rows.observation_row(number, field="F0", footprint=None) for number in (0, 1)]
+    reference, model = rows.reference_row("F0"), rows.model_row()
+    with database.engine().begin() as connection:
+        add(connection, Survey, rows.survey_row())
+        add(connection, Model, model)
+        add(connection, ReferenceFrame, reference)
+        for number, observation in enumerate(observations):
+            processed = rows.preprocess_row(observation)
+            difference = rows.difference_row(processed, reference_id=reference["run_id"])
+            run = rows.model_run_row(difference, model)
+            candidates = [rows.candidate_row(difference, 40.0 + number, y) for y in (20.0, 90.0)]
+            detections = [
+                rows.detection_row(
+                    run, candidate, confidence_score=score, x_reference_pix=1.0, y_reference_pix=y
+                )
+                for candidate, score, y in zip(candidates, (0.9, 0.1), (20.0, 90.0), strict=True)
+            ]
+            add(connection, Observation, observation)
+            add(connection, PreprocessRun, processed)
+            add(connection, DifferenceRun, difference)
+            add(connection, ModelRun, run)
+            add(connection, Candidate, *candidates)
+            add(connection, Detection, *detections)
+        found = associate_night(connection, rows.SURVEY, rows.NIGHT, ObjectConfig())
+        add(connection, SkyObject, *found.objects)
+        add(connection, ObjectDetection, *found.links)
+    ledger = RunLedger(database=database)
+    # Of each frame the detection worth an object, not the other; of the frames asked for.
+    mine = observations[1]["id"]
+    assert ledger.changes([mine]) == [{"observation_id": mine, "x_pix": 41.0, "y_pix": 20.0}]
+    assert len(ledger.changes([one["id"] for one in observations])) == 2
+    assert ledger.changes([]) == []
+    with database.engine().begin() as connection:
+        connection.execute(update(ObjectDetection).values(status="superseded"))
+    assert ledger.changes([mine]) == []
 
 
 def test_nothing_is_opened_until_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
