@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import Connection
 
 from astrid_core.curation import access
@@ -129,7 +129,9 @@ def keys(name: Name) -> None:
     """Show a user's API keys, but for the keys themselves."""
     with _database() as connection:
         found = access.api_keys_of(connection, access.user_named(connection, name).id)
-    table = Table("id", "for", "made", "ends", "taken back", box=None, header_style="bold")
+    # An id is there to be copied: it is never cut, however narrow the terminal.
+    whole = Column("id", min_width=36)
+    table = Table(whole, "for", "made", "ends", "taken back", box=None, header_style="bold")
     for one in found:
         days = (one.created_at, one.expires_at, one.revoked_at)
         table.add_row(
