@@ -26,6 +26,7 @@ from dbschema.base import CLOCK, HUMAN, Base, Json
 from dbschema.base import Run as _Run
 from dbschema.base import clock as _clock
 from dbschema.base import states as _states
+from dbschema.label_models import LabelSnapshot, SnapshotLabel
 from dbschema.object_models import ForcedPhotometry, ForcedRun, ObjectDetection, SkyObject
 from dbschema.review_models import (
     ApiKey,
@@ -54,6 +55,7 @@ __all__ = [
     "GoldItem",
     "IngestRun",
     "Json",
+    "LabelSnapshot",
     "Model",
     "ModelRun",
     "ObjectDetection",
@@ -66,6 +68,7 @@ __all__ = [
     "SignInLink",
     "SignInSession",
     "SkyObject",
+    "SnapshotLabel",
     "Survey",
     "User",
     "ValidationEvent",
