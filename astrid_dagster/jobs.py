@@ -1,4 +1,4 @@
-"""Jobs: a night from files to detections, the reference sets, and a night's depth."""
+"""Jobs: a night from files to detections, the reference sets, a night's depth, labels."""
 
 import dagster as dg
 
@@ -7,6 +7,7 @@ from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.validation import snapshot_labels
 
 nightly = dg.define_asset_job(
     "nightly",
@@ -31,4 +32,11 @@ depth = dg.define_asset_job(
     selection=dg.AssetSelection.assets(measure_depth),
     description="How deep a processed survey-night goes, by injected sources. Costs as much as "
     "subtracting the frames it injects into.",
+)
+
+labels = dg.define_asset_job(
+    "labels",
+    selection=dg.AssetSelection.assets(snapshot_labels),
+    description="Snapshot what all verdicts add up to, and look how many detections await one. "
+    "The sensor refresh_labels asks for it as verdicts come in.",
 )

@@ -13,6 +13,7 @@ from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.validation import snapshot_labels
 
 NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
     ingest,
@@ -25,4 +26,10 @@ NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
 )
 """Everything of a night. References and depth are left alone: they have jobs of their own."""
 
-ALL_ASSETS: Sequence[dg.AssetsDefinition] = (*NIGHT_ASSETS, build_references, measure_depth)
+ALL_ASSETS: Sequence[dg.AssetsDefinition] = (
+    *NIGHT_ASSETS,
+    build_references,
+    measure_depth,
+    snapshot_labels,
+)
+"""Everything that runs make. What people make, ``validation_events``, no run does."""
