@@ -26,7 +26,7 @@ from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
-from astrid_dagster.io_managers.selects import Rows, epochs_query, sightings_query
+from astrid_dagster.io_managers.selects import Rows, changes_query, epochs_query
 from astrid_dagster.io_managers.transactions import in_transaction
 from dbschema.models import Base
 from dbschema.session import make_engine
@@ -100,13 +100,13 @@ class RunLedger(dg.ConfigurableResource):
         (key,) = inspect(table).primary_key
         return next(iter(self._rows(table, key == row_id)), None)
 
+    def changes(self, observation_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+        """Pixels of observations at which objects were detected."""
+        return self._fetch(changes_query(observation_ids))
+
     def epochs(self, survey: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of the current difference images of fields, of every night."""
         return self._fetch(epochs_query(survey, fields))
-
-    def sightings(self, observation_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-        """Pixels of observations at which objects were detected."""
-        return self._fetch(sightings_query(observation_ids))
 
     def measurements(self, object_id: UUID) -> list[dict[str, Any]]:
         """Rows of an object's forced photometry on current difference images."""

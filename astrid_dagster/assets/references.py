@@ -72,7 +72,7 @@ def build_references(
     )
     # Objects come of differences, which come of references: rows are queried, and what is not
     # known yet when a reference is built makes another one when it is built again.
-    sightings = ledger.sightings([run["observation_id"] for run in chosen])
+    sightings = ledger.changes([run["observation_id"] for run in chosen])
     tasks = plan_references(survey.name, survey.references.name, chosen, sightings, stage_config)
     todo, done = split_completed(tasks, ledger, ReferenceFrame, config.force)
     with open_bench(store) as bench:

@@ -192,6 +192,23 @@ def _objects(partitions: Partitions) -> Rows:
     )
 
 
+def changes_query(observation_ids: Sequence[UUID]) -> Rows:
+    """Where on these observations objects were detected: what is known to change there."""
+    observation = DifferenceRun.observation_id
+    return (
+        select(observation, Detection.x_pix, Detection.y_pix)
+        .select_from(ObjectDetection)
+        .join(Detection, Detection.id == ObjectDetection.detection_id)
+        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
+        .where(
+            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
+            ObjectDetection.status == "active",
+            Detection.status == "active",
+        )
+        .order_by(Detection.id)
+    )
+
+
 def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
     """Current difference images of a survey's fields, of every night, with their observation."""
     observation = Observation.__table__
@@ -205,22 +222,6 @@ def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
             runs.columns["status"].in_(_USABLE),
         )
         .order_by(runs.columns["run_id"])
-    )
-
-
-def sightings_query(observation_ids: Sequence[UUID]) -> Rows:
-    """Where on these observations objects were detected: what is known to change there."""
-    observation = DifferenceRun.observation_id
-    return (
-        select(observation, Detection.x_pix, Detection.y_pix)
-        .select_from(ObjectDetection)
-        .join(Detection, Detection.id == ObjectDetection.detection_id)
-        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
-        .where(
-            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
-            ObjectDetection.status == "active",
-        )
-        .order_by(Detection.id)
     )
 
 

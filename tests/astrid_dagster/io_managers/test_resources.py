@@ -97,12 +97,12 @@ def test_where_objects_were_seen(database: DatabaseResource) -> None:
     ledger = RunLedger(database=database)
     # Of each frame the detection worth an object, not the other; of the frames asked for.
     mine = observations[1]["id"]
-    assert ledger.sightings([mine]) == [{"observation_id": mine, "x_pix": 41.0, "y_pix": 20.0}]
-    assert len(ledger.sightings([one["id"] for one in observations])) == 2
-    assert ledger.sightings([]) == []
+    assert ledger.changes([mine]) == [{"observation_id": mine, "x_pix": 41.0, "y_pix": 20.0}]
+    assert len(ledger.changes([one["id"] for one in observations])) == 2
+    assert ledger.changes([]) == []
     with database.engine().begin() as connection:
         connection.execute(update(ObjectDetection).values(status="superseded"))
-    assert ledger.sightings([mine]) == []
+    assert ledger.changes([mine]) == []
 
 
 def test_nothing_is_opened_until_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
