@@ -72,6 +72,20 @@ class SurveyUnavailableError(AstridError):
     transient = True
 
 
+class CatalogueUnavailableError(AstridError):
+    """A catalogue's service cannot be reached or fails; nothing is known of its sources."""
+
+    transient = True
+
+
+class CatalogueRefusedError(CatalogueUnavailableError):
+    """A catalogue's service refused, or answered what cannot be used. Asking again at once
+    is no help.
+    """
+
+    transient = False
+
+
 class CalibrationError(AstridError):
     """Calibration frames and the science frame do not fit together."""
 
@@ -140,3 +154,31 @@ class ModelUnavailableError(AstridError):
 
 class ModelIntegrityError(ModelUnavailableError):
     """Model weights differ from the SHA-256 in their ``models`` row."""
+
+
+class SignInError(AstridError):
+    """A key, link or session is unknown, has run out or was taken back."""
+
+
+class NotAllowedError(AstridError):
+    """A user's role does not allow what they ask for."""
+
+
+class UserError(AstridError):
+    """A user cannot be made or changed as asked."""
+
+
+class ReviewError(AstridError):
+    """What is asked of the review does not fit what there is."""
+
+
+class NoSuchItemError(ReviewError):
+    """There is no such detection, event, lease or user."""
+
+
+class VerdictError(ReviewError):
+    """A verdict is not one of its taxonomy."""
+
+
+class VerdictConflictError(ReviewError):
+    """A verdict contradicts what is recorded: another use of its key, another cutout."""

@@ -93,6 +93,20 @@ def forced_id(sky_object: UUID, difference_run: UUID) -> UUID:
     return derive_id("forced", sky_object, difference_run)
 
 
+def crossmatch_run_id(observation: UUID, catalogue: str) -> UUID:
+    """Id of an observation's cross-match with a catalogue.
+
+    Not of code or configuration: what others know changes without either, and the latest
+    is what counts.
+    """
+    return derive_id("crossmatch_run", observation, catalogue)
+
+
+def crossmatch_id(crossmatch_run: UUID, detection: UUID, source: str) -> UUID:
+    """Id of a match: the cross-match, the detection and the source's own id."""
+    return derive_id("crossmatch", crossmatch_run, detection, source)
+
+
 def config_digest(config: Mapping[str, object]) -> str:
     """Hex digest (16 characters) of a JSON-able configuration, independent of key order."""
     text = json.dumps(config, sort_keys=True, separators=(",", ":"), default=str)

@@ -27,6 +27,15 @@ _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _EXIT_ORPHANED = 70
 
 
+def threads_allowed() -> int:
+    """Threads that this process may compute with: ``OMP_NUM_THREADS``, else its cores.
+
+    Workers of :func:`map_frames` have one each.
+    """
+    asked = os.environ.get(_THREAD_LIMITS[0], "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else len(os.sched_getaffinity(0))
+
+
 def map_frames(
     function: Callable[[Item], Result],
     items: Iterable[Item],

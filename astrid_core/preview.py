@@ -71,7 +71,7 @@ def difference_panels(
         "science": _grey(stretch(science, low, high)),
         "reference": _grey(stretch(reference, low, high)),
         "difference": diverging(difference, 8.0 * max(noise, 1e-30)),
-        "S_corr (±8σ)": diverging(scorr, 8.0),
+        "S_corr (-8 to 8)": diverging(scorr, 8.0),
     }
     ny, nx = science.shape
     scale = panel_pix / max(ny, nx)

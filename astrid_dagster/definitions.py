@@ -10,7 +10,7 @@ from astrid_dagster.executors import executor
 from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.io_managers.scratch import ScratchIOManager
-from astrid_dagster.jobs import depth, nightly, reference_nights, references
+from astrid_dagster.jobs import crossmatches, depth, nightly, reference_nights, references
 from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
 from astrid_dagster.schedules import every_noon
 from astrid_dagster.sensors import report_failed_runs
@@ -30,7 +30,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     }
     return dg.Definitions(
         assets=[*ALL_ASSETS],
-        jobs=[nightly, reference_nights, references, depth],
+        jobs=[nightly, reference_nights, references, depth, crossmatches],
         schedules=[every_noon],
         sensors=[report_failed_runs],
         executor=executor(DefinitionSettings().executor),

@@ -1,8 +1,9 @@
-"""Jobs: a night from files to detections, the reference sets, and a night's depth."""
+"""Jobs: a night from files to detections, the reference sets, depth, and cross-matches."""
 
 import dagster as dg
 
 from astrid_dagster.assets import NIGHT_ASSETS
+from astrid_dagster.assets.crossmatches import crossmatch
 from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
@@ -31,4 +32,12 @@ depth = dg.define_asset_job(
     selection=dg.AssetSelection.assets(measure_depth),
     description="How deep a processed survey-night goes, by injected sources. Costs as much as "
     "subtracting the frames it injects into.",
+)
+
+# Apart from the nightly job: no night waits for, or fails with, somebody else's server.
+crossmatches = dg.define_asset_job(
+    "crossmatches",
+    selection=dg.AssetSelection.assets(crossmatch),
+    description="Ask the catalogues that the survey's configuration names (none by default) what "
+    "lies where a night's objects were detected.",
 )

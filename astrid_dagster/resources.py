@@ -4,6 +4,7 @@ Nothing secret is in a resource's configuration, which Dagster shows and logs: a
 and keys come from the settings, in the process that uses them.
 """
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -26,10 +27,15 @@ from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
-from astrid_dagster.io_managers.selects import Rows, changes_query, epochs_query
-from astrid_dagster.io_managers.transactions import in_transaction
-from dbschema.models import Base
+from astrid_dagster.io_managers.selects import (
+    Rows,
+    changes_query,
+    epochs_query,
+    sightings_query,
+)
+from dbschema.models import Base, CatalogueAnswer
 from dbschema.session import make_engine
+from dbschema.transactions import in_transaction
 
 _USABLE = ("completed", "degraded")
 _Result = TypeVar("_Result")
@@ -100,17 +106,26 @@ class RunLedger(dg.ConfigurableResource):
         (key,) = inspect(table).primary_key
         return next(iter(self._rows(table, key == row_id)), None)
 
-    def changes(self, observation_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-        """Pixels of observations at which objects were detected."""
-        return self._fetch(changes_query(observation_ids))
-
     def epochs(self, survey: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of the current difference images of fields, of every night."""
         return self._fetch(epochs_query(survey, fields))
 
+    def changes(self, observation_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+        """Pixels of observations at which objects were detected."""
+        return self._fetch(changes_query(observation_ids))
+
     def measurements(self, object_id: UUID) -> list[dict[str, Any]]:
         """Rows of an object's forced photometry on current difference images."""
         return self.database.run(lambda connection: measurements_of(connection, object_id))
+
+    def sightings(self, survey: str, night: dt.date) -> list[dict[str, Any]]:
+        """Rows of a night's science observations and the objects' detections on them."""
+        return self._fetch(sightings_query(survey, night))
+
+    def answers(self, answer_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """What catalogues answered before, by the ids of the questions."""
+        wanted = CatalogueAnswer.id == any_(literal(list(answer_ids), ARRAY(Uuid)))
+        return {row["id"]: row for row in self._rows(CatalogueAnswer, wanted)}
 
     def _rows(self, table: type[Base], *where: ColumnElement[bool]) -> list[dict[str, Any]]:
         return self._fetch(select(table.__table__).where(*where))

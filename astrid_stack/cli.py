@@ -7,17 +7,15 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from astrid_core.errors import AstridError
+from astrid_stack import users
+from astrid_stack.console import errors_shown, out, say
 from astrid_stack.errors import StackError
 from astrid_stack.state import DEFAULT_PORTS, State, port_variable, state_folder
 from astrid_stack.supervisor import Stack
@@ -29,10 +27,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # a local may hold a secret
     epilog="State is kept in .astrid beside workspace.yaml; ASTRID_STATE names another folder.",
 )
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+app.add_typer(users.app, name="users")
 _STATE_STYLE = {"ready": "green", "not answering": "yellow", "stopped": "red"}
-_INTERRUPTED = 130
 
 
 def _port_option(part: str, what: str) -> typer.models.OptionInfo:
@@ -71,29 +67,29 @@ def up(
         if port is not None:
             os.environ[port_variable(part)] = str(port)
     begun = time.monotonic()
-    with _errors_shown():
+    with errors_shown():
         state = State.create()
-        Stack(state).up(_say)
-        _say(f"AstrID is up ({time.monotonic() - begun:.1f} s): 'astrid status', 'astrid down'")
-        _say(f"  Dagster  {state.address('dagster')}")
-        _say(f"  MLflow   {state.address('mlflow')}")
+        Stack(state).up(say)
+        say(f"AstrID is up ({time.monotonic() - begun:.1f} s): 'astrid status', 'astrid down'")
+        say(f"  Dagster  {state.address('dagster')}")
+        say(f"  MLflow   {state.address('mlflow')}")
 
 
 @app.command()
 def down() -> None:
     """Stop everything that 'astrid up' started, runs included. Data stays."""
-    with _errors_shown():
+    with errors_shown():
         if not state_folder().is_dir():
-            _say(f"Nothing to stop: there is no state in {state_folder()}")
+            say(f"Nothing to stop: there is no state in {state_folder()}")
             return
-        Stack(State()).down(_say)
-        _say("AstrID is down")
+        Stack(State()).down(say)
+        say("AstrID is down")
 
 
 @app.command()
 def status() -> None:
     """Show every part: state, process, address, latency. Exit status 1 unless all are ready."""
-    with _errors_shown():
+    with errors_shown():
         state = State()
         found = Stack(state).status()
     table = Table("part", "state", "pid", "address", "latency", box=None, header_style="bold")
@@ -105,8 +101,8 @@ def status() -> None:
             part.address,
             f"{1000 * part.latency_s:.0f} ms" if part.latency_s is not None else "",
         )
-    _out.print(table)
-    _out.print(f"logs: {state.folder / 'logs'}", soft_wrap=True)
+    out.print(table)
+    out.print(f"logs: {state.folder / 'logs'}", soft_wrap=True)
     if any(part.state != "ready" for part in found):
         raise typer.Exit(1)
 
@@ -119,7 +115,7 @@ def run(
 ) -> None:
     """Run a command with the stack's environment: astrid run -- python my_script.py."""
     argv = command or [os.environ.get("SHELL", "/bin/sh")]
-    with _errors_shown():
+    with errors_shown():
         state = State()
         if Stack(state).process_of("postgres") is None:
             raise StackError("AstrID is not up.", remedy="Run 'astrid up' first.")
@@ -150,32 +146,14 @@ def demo(
     """Start everything and take several nights from files to detections, with a summary."""
     from astrid_stack.demo import run_demo  # imports the science: seconds other commands save
 
-    with _errors_shown():
-        run_demo(survey, data, reference, _out, _say)
+    with errors_shown():
+        run_demo(survey, data, reference, out, say)
 
 
 @app.command()
 def version() -> None:
     """Show the version."""
-    _say(f"astrid {installed_version('astrid')}")
-
-
-def _say(line: str) -> None:
-    _out.print(line, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _errors_shown() -> Iterator[None]:
-    """Show our own errors as sentences and exit 1; Ctrl-C exits 130."""
-    try:
-        yield
-    except AstridError as error:
-        _err.print("[bold red]Error[/] ", end="")
-        _err.print(str(error), markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        _err.print("Interrupted; what was started is stopped again.")
-        raise typer.Exit(_INTERRUPTED) from None
+    say(f"astrid {installed_version('astrid')}")
 
 
 def main() -> None:

@@ -5,12 +5,14 @@ measured in turn.
 """
 
 import importlib.util
+import os
 import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +104,21 @@ def zogy_against_ffts(sides: tuple[int, ...], repeats: int) -> list[Figure]:
             at_most(f"memory of tiled ZOGY, {side} px, B/px", peak(ours) / side**2, 40.0, ".1f")
         )
     return figures
+
+
+def two_threads(side: int, repeats: int) -> Figure:
+    """Wall time of tiled ZOGY on one thread over that on two."""
+    pair = noise_pair(side)
+    walls: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(repeats):
+        for count, taken in walls.items():
+            with patch.dict(os.environ, OMP_NUM_THREADS=count):
+                begun = time.perf_counter()
+                subtract_aligned(pair, CONFIG)
+                taken.append(time.perf_counter() - begun)
+    one, two = (statistics.median(taken) for taken in walls.values())
+    name = f"tiled ZOGY, {side} px: wall on one thread / on two ({one:.2f} s / {two:.2f} s)"
+    return reported(name, f"{one / two:.2f}")
 
 
 def peak(function: Callable[[], Any]) -> float:

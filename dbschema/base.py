@@ -1,6 +1,6 @@
 """What all tables share: base class, column kinds, the columns of runs.
 
-What belongs here: no table. Those are in ``dbschema.models`` and ``dbschema.object_models``.
+What belongs here: no table. Those are in ``dbschema.models`` and the files it imports.
 """
 
 import datetime as dt

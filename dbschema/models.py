@@ -18,28 +18,44 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     UniqueConstraint,
-    func,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dbschema.base import CLOCK, HUMAN, Base, Json, Xid8
+from dbschema.base import CLOCK, HUMAN, Base, Json
 from dbschema.base import Run as _Run
 from dbschema.base import clock as _clock
 from dbschema.base import states as _states
+from dbschema.crossmatch_models import CatalogueAnswer, Crossmatch, CrossmatchRun
 from dbschema.object_models import ForcedPhotometry, ForcedRun, ObjectDetection, SkyObject
+from dbschema.review_models import (
+    ApiKey,
+    DetectionConsensus,
+    GoldItem,
+    ReviewLease,
+    ReviewRepeat,
+    SignInLink,
+    SignInSession,
+    User,
+    ValidationEvent,
+)
 
 __all__ = [
     "CLOCK",
     "HUMAN",
+    "ApiKey",
     "Base",
     "Candidate",
+    "CatalogueAnswer",
+    "Crossmatch",
+    "CrossmatchRun",
     "Detection",
     "DetectionConsensus",
     "DifferenceRun",
     "ExtractionRun",
     "ForcedPhotometry",
     "ForcedRun",
+    "GoldItem",
     "IngestRun",
     "Json",
     "Model",
@@ -49,11 +65,17 @@ __all__ = [
     "PreprocessRun",
     "ReferenceFrame",
     "ReferenceMember",
+    "ReviewLease",
+    "ReviewRepeat",
+    "SignInLink",
+    "SignInSession",
     "SkyObject",
     "Survey",
+    "User",
     "ValidationEvent",
-    "Xid8",
 ]
+
+_UNTOUCHED = "status = 'active' AND NOT is_validated AND n_verdicts = 0"
 
 
 class Survey(Base):
@@ -457,6 +479,27 @@ class Detection(Base):
         Index(None, "model_run_id"),
         Index(None, "difference_run_id"),
         Index(None, "healpix"),
+        Index(None, "inherited_from"),
+        Index(
+            "ix_detections_confidence",
+            "confidence_score",
+            "id",
+            postgresql_where=text("status = 'active'"),
+        ),
+        Index(
+            "ix_detections_validated",
+            "confidence_score",
+            "id",
+            postgresql_where=text("status = 'active' AND is_validated"),
+        ),
+        # The review queue: what nobody has judged, by uncertainty and in random order.
+        Index(
+            "ix_detections_uncertainty",
+            text("abs(confidence_score - 0.5)"),
+            "id",
+            postgresql_where=text(_UNTOUCHED),
+        ),
+        Index("ix_detections_untouched", "id", postgresql_where=text(_UNTOUCHED)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, comment="UUIDv5 of model run and source")
@@ -484,7 +527,12 @@ class Detection(Base):
     detection_type: Mapped[str] = mapped_column(comment="candidate or component")
     is_negative: Mapped[bool] = mapped_column(comment="fainter than the reference")
     is_validated: Mapped[bool] = mapped_column(
-        comment="a consensus exists", server_default=text("false"), info=HUMAN
+        comment="people decided that it is real or bogus: it, or the one it inherits from",
+        server_default=text("false"),
+        info=HUMAN,
+    )
+    n_verdicts: Mapped[int] = mapped_column(
+        comment="standing verdicts on it that count", server_default=text("0"), info=HUMAN
     )
     inherited_from: Mapped[UUID | None] = mapped_column(
         ForeignKey("detections.id"),
@@ -496,65 +544,3 @@ class Detection(Base):
         server_default=text("'active'"),
     )
     created_at: Mapped[dt.datetime] = _clock("when first made")
-
-
-class ValidationEvent(Base):
-    """One human verdict. Append-only: a correction is a new event that supersedes."""
-
-    __tablename__ = "validation_events"
-    __table_args__ = (
-        _states("verdict", "real", "bogus", "unsure"),
-        Index(None, "detection_id"),
-        Index(None, "xact", "id"),
-    )
-
-    id: Mapped[UUID] = mapped_column(
-        primary_key=True, server_default=func.gen_random_uuid(), comment="event", info=HUMAN
-    )
-    detection_id: Mapped[UUID] = mapped_column(
-        ForeignKey("detections.id"), comment="detection judged", info=HUMAN
-    )
-    reviewer: Mapped[str] = mapped_column(comment="who judged", info=HUMAN)
-    verdict: Mapped[str] = mapped_column(comment="real, bogus or unsure", info=HUMAN)
-    subtype: Mapped[str | None] = mapped_column(comment="second taxonomy level", info=HUMAN)
-    taxonomy_version: Mapped[str] = mapped_column(comment="taxonomy the verdict uses", info=HUMAN)
-    note: Mapped[str | None] = mapped_column(comment="reviewer's note", info=HUMAN)
-    model_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("models.id"), comment="model whose score stood behind the item", info=HUMAN
-    )
-    cutout_sha256: Mapped[str | None] = mapped_column(
-        comment="hash of the cutout the reviewer saw", info=HUMAN
-    )
-    supersedes: Mapped[UUID | None] = mapped_column(
-        ForeignKey("validation_events.id"), comment="event this one corrects", info=HUMAN
-    )
-    idempotency_key: Mapped[str | None] = mapped_column(
-        unique=True, comment="client's key; a repeat is the same event", info=HUMAN
-    )
-    created_at: Mapped[dt.datetime] = mapped_column(
-        server_default=func.now(), comment="when judged", info=HUMAN | CLOCK
-    )
-    xact: Mapped[int] = mapped_column(
-        Xid8,
-        server_default=func.pg_current_xact_id(),
-        comment="transaction that wrote it: the only cursor that loses no late commit",
-        info=HUMAN | CLOCK,
-    )
-
-
-class DetectionConsensus(Base):
-    """What the verdicts on one detection add up to."""
-
-    __tablename__ = "detection_consensus"
-    __table_args__ = (_states("label", "real", "bogus", "unsure", "disputed"),)
-
-    detection_id: Mapped[UUID] = mapped_column(
-        ForeignKey("detections.id"), primary_key=True, comment="detection", info=HUMAN
-    )
-    label: Mapped[str] = mapped_column(comment="real, bogus, unsure or disputed", info=HUMAN)
-    subtype: Mapped[str | None] = mapped_column(comment="agreed subtype", info=HUMAN)
-    n_events: Mapped[int] = mapped_column(comment="standing verdicts counted", info=HUMAN)
-    decided_by: Mapped[str] = mapped_column(comment="rule that decided", info=HUMAN)
-    updated_at: Mapped[dt.datetime] = mapped_column(
-        server_default=func.now(), comment="when last decided", info=HUMAN | CLOCK
-    )

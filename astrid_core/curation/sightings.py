@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, and_, func, or_, select
 from sqlalchemy import Row as SqlRow
 
+from astrid_core.curation.labels import decided_label
 from astrid_core.curation.objects import (
     Association,
     Epoch,
@@ -25,7 +26,7 @@ from astrid_core.curation.objects import (
 )
 from astrid_core.identity import field_id, survey_id
 from astrid_core.sky import healpix_index, pixel_scale_arcsec
-from dbschema.models import Candidate, Detection, DetectionConsensus, DifferenceRun, Observation
+from dbschema.models import Candidate, Detection, DifferenceRun, Observation
 from dbschema.views import current_model_runs
 
 Row = dict[str, Any]
@@ -99,11 +100,11 @@ def _detections(
     survey: str, fields: Sequence[str], config: ObjectConfig
 ) -> Select[*tuple[Any, ...]]:
     """Current detections of fields that are worth an object, of every night."""
-    judged = func.coalesce(Detection.inherited_from, Detection.id)
+    label = decided_label()
     is_worth_it = or_(
-        DetectionConsensus.label == "real",
+        label == "real",
         and_(
-            DetectionConsensus.label.is_distinct_from("bogus"),
+            label.is_distinct_from("bogus"),
             Detection.confidence_score >= config.min_confidence,
         ),
     )
@@ -133,7 +134,6 @@ def _detections(
         .join(Detection, Detection.model_run_id == current_model_runs.c.run_id)
         .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
         .outerjoin(Candidate, Candidate.id == Detection.candidate_id)
-        .outerjoin(DetectionConsensus, DetectionConsensus.detection_id == judged)
         .where(
             Observation.survey_id == survey_id(survey),
             Observation.field.in_(fields),

@@ -5,6 +5,7 @@ The frames share a pixel grid, a flux scale and a background; what makes them so
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from astrid_core.differencing.masking import fill_unusable, unusable_pixels
 from astrid_core.differencing.tiles import Tile, plan_tiles
 from astrid_core.differencing.zogy import Real, Side, difference_psfs, zogy_tile
 from astrid_core.frame import Frame
+from astrid_core.parallel import threads_allowed
 from astrid_core.preprocessing.shapes import stamp_ellipticity, stamp_fwhm
 from astrid_core.psf import Psf, exponents
 
@@ -61,7 +63,7 @@ class ProperDifference:
 
 
 def subtract_aligned(pair: AlignedPair, config: DifferenceConfig) -> ProperDifference:
-    """ZOGY of two aligned frames in tiles.
+    """ZOGY of two aligned frames in tiles, on the threads this process may use.
 
     Unusable pixels are filled before and left to the caller's mask after.
     """
@@ -72,10 +74,11 @@ def subtract_aligned(pair: AlignedPair, config: DifferenceConfig) -> ProperDiffe
     sky_n = _SkyVariance.of(pair.science.variance, bad_n, fwhm)
     sky_r = _SkyVariance.of(pair.reference.variance, bad_r, fwhm)
     difference, scorr, variance = (np.empty(shape, dtype=np.float32) for _ in range(3))
-    samples: list[tuple[float, float, Real]] = []
     side = tile_side([pair.science.psf, pair.reference.psf], config)
     tiles = list(plan_tiles(shape, side, config.margin_pix))
-    for tile in tiles:
+
+    def subtract_tile(tile: Tile) -> list[tuple[float, float, Real]]:
+        """Write a tile's core; (x, y, stamp) samples of the PSF of D."""
         n = _side(pair.science, sky_n, tile, pair.correlation_n)
         r = _side(pair.reference, sky_r, tile, pair.correlation_r)
         result = zogy_tile(
@@ -92,7 +95,10 @@ def subtract_aligned(pair: AlignedPair, config: DifferenceConfig) -> ProperDiffe
         variance[tile.core] = tile.core_of(result.variance)
         places = _sample_positions(tile, pair.science.psf, len(tiles))
         stamps = difference_psfs(n, r, [pair.science.psf.at(x, y) for x, y in places])
-        samples += [(x, y, stamp) for (x, y), stamp in zip(places, stamps, strict=True)]
+        return [(x, y, stamp) for (x, y), stamp in zip(places, stamps, strict=True)]
+
+    with ThreadPoolExecutor(min(threads_allowed(), len(tiles))) as threads:
+        samples = [sample for each in threads.map(subtract_tile, tiles) for sample in each]
     return ProperDifference(difference, scorr, variance, _fit_psf(samples, pair.science.psf))
 
 
@@ -128,43 +134,46 @@ def _change(psf: Psf, side: int) -> float:
 
 @dataclass(frozen=True)
 class _SkyVariance:
-    """Sky variance of a frame: its typical value, and a smooth map where it varies.
+    """Sky variance of a frame: its typical value, and maps of tiles where it varies.
 
     Attributes
     ----------
-    smooth
-        (ny, nx) float32, averaged over the kernels' width; None where constant.
-    usable
-        True where the variance was measured.
+    raw
+        (ny, nx) float32 as measured.
+    bad
+        True where it was not.
+    width_pix
+        Maps are averaged over this, the kernels' width.
     """
 
     raw: F32
-    usable: Mask
+    bad: Mask
     typical: float
-    smooth: F32 | None
+    is_constant: bool
+    width_pix: int
 
     @classmethod
     def of(cls, variance: F32, bad: Mask, fwhm_pix: float) -> "_SkyVariance":
         """Summarise a variance plane whose bad pixels count for nothing."""
-        usable = ~bad
-        values = variance[usable]
+        values = variance[~bad]
         typical = float(np.median(values)) if values.size else 1.0
-        if values.size == 0 or float(values.std()) < _FLAT_VARIANCE * typical:
-            return cls(variance, usable, typical, None)
-        filled = np.where(usable, variance, np.float32(typical))
-        smooth = uniform_filter(filled, max(3, round(fwhm_pix)), mode="nearest")
-        return cls(variance, usable, typical, smooth)
+        is_constant = values.size == 0 or float(values.std()) < _FLAT_VARIANCE * typical
+        return cls(variance, bad, typical, is_constant, max(3, round(fwhm_pix)))
 
     def in_tile(self, tile: Tile) -> float:
         """Typical variance of a tile's core."""
-        if self.smooth is None:
+        if self.is_constant:
             return self.typical
-        values = self.raw[tile.core][self.usable[tile.core]]
+        values = self.raw[tile.core][~self.bad[tile.core]]
         return float(np.median(values)) if values.size else self.typical
 
     def cut(self, tile: Tile, fill: float) -> F32 | None:
-        """Padded variance map of a tile, None where it is constant."""
-        return None if self.smooth is None else tile.cut(self.smooth, fill)
+        """Padded variance map of a tile, smooth; None where it is constant."""
+        if self.is_constant:
+            return None
+        filled = tile.cut(self.raw, fill)
+        filled[tile.cut(self.bad)] = self.typical
+        return np.asarray(uniform_filter(filled, self.width_pix, mode="nearest"))
 
 
 def _side(frame: Frame, sky: _SkyVariance, tile: Tile, correlation: Real | None) -> Side:

@@ -1,6 +1,6 @@
 """From two aligned frames to the difference image: mask, quality and verdict."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import sep
@@ -53,15 +53,18 @@ def assemble_difference(
             n_usable=int(usable.sum()),
             n_required=MIN_USABLE_PIXELS,
         )
-    proper, background = without_background(proper, usable, config.background_mesh_pix)
+    background = take_background(proper, usable, config.background_mesh_pix)
     quality = _quality(pair, proper, mask, usable, alignment)
+    background += np.nan_to_num(pair.reference.data)
+    for plane in (proper.difference, proper.scorr, background):
+        plane[missing] = 0.0
     return DifferenceImage(
-        difference=_without(proper.difference, missing),
-        scorr=_without(proper.scorr, missing),
+        difference=proper.difference,
+        scorr=proper.scorr,
         variance=proper.variance,
         mask=mask,
         psf=proper.psf,
-        reference=_without(np.nan_to_num(pair.reference.data) + background, missing),
+        reference=background,
         meta=pair.science.meta,
         wcs=pair.science.wcs,
         quality=quality,
@@ -69,10 +72,8 @@ def assemble_difference(
     )
 
 
-def without_background(
-    proper: ProperDifference, usable: Mask, mesh_pix: int
-) -> tuple[ProperDifference, F32]:
-    """D and S_corr without the smooth background that matching left in D.
+def take_background(proper: ProperDifference, usable: Mask, mesh_pix: int) -> F32:
+    """Take the smooth background that matching left in D out of D and S_corr, in place.
 
     In crowded fields the sky between stars of unequal seeing cannot be compared before
     the PSFs are; in D they are. Both kernels pass a background b unchanged (P_n, P_r and
@@ -80,25 +81,28 @@ def without_background(
 
     Returns
     -------
-    The corrected difference, and b, (ny, nx) float32.
+    b, (ny, nx) float32.
     """
-    unit = float(np.sqrt(np.median(proper.variance[usable])))
+    unit = np.float32(np.sqrt(np.median(proper.variance[usable])))
     # sep works with tiny units badly: D is brought to units of its noise.
-    scaled = np.where(usable, proper.difference / np.float32(unit), np.float32(0))
-    mesh = sep.Background(np.ascontiguousarray(scaled), mask=~usable, bw=mesh_pix, bh=mesh_pix)
-    background = mesh.back(dtype=np.float32) * np.float32(unit)
-    power = float((proper.psf.centre().astype(np.float64) ** 2).sum())
-    corrected = replace(
-        proper,
-        difference=proper.difference - background,
-        scorr=proper.scorr - background / np.sqrt(proper.variance * np.float32(power)),
-    )
-    return corrected, background
+    scaled = np.where(usable, proper.difference / unit, np.float32(0))
+    mesh = sep.Background(scaled, mask=~usable, bw=mesh_pix, bh=mesh_pix)
+    del scaled
+    background: F32 = mesh.back(dtype=np.float32)
+    background *= unit
+    np.subtract(proper.difference, background, out=proper.difference)
+    power = np.float32((proper.psf.centre().astype(np.float64) ** 2).sum())
+    in_scorr = np.sqrt(proper.variance * power)
+    np.divide(background, in_scorr, out=in_scorr)
+    np.subtract(proper.scorr, in_scorr, out=proper.scorr)
+    return background
 
 
 def robust_sigma(values: F32) -> float:
     """1.4826 times the median absolute deviation from the median."""
-    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    deviations = values - np.median(values)
+    np.abs(deviations, out=deviations)
+    return 1.4826 * float(np.median(deviations, overwrite_input=True))
 
 
 def judge(
@@ -148,14 +152,9 @@ def _mask(pair: AlignedPair, proper: ProperDifference, config: DifferenceConfig)
         (mask & np.uint16(UNUSABLE)) == 0
     )
     mask = np.where(flagless, mask | np.uint16(PixelFlag.NODATA), mask).astype(np.uint16)
-    broader = max((science.psf, reference.psf), key=lambda psf: psf.fwhm_pix)
     brightness = np.fmax(science.data, reference.data)
     noise = float(np.sqrt(np.median(proper.variance)))
-    return grow_mask(mask, brightness, noise, broader.centre(), proper.psf.fwhm_pix, config.growth)
-
-
-def _without(image: F32, missing: Mask) -> F32:
-    return np.where(missing, np.float32(0), image)
+    return grow_mask(mask, brightness, noise, proper.psf.fwhm_pix, config.growth)
 
 
 def _quality(
@@ -165,9 +164,7 @@ def _quality(
     usable: Mask,
     alignment: AlignmentQuality,
 ) -> DifferenceQuality:
-    nodata = np.uint16(PixelFlag.NODATA)
-    covered = (pair.reference.mask & nodata) == 0
-    common = covered & ((pair.science.mask & nodata) == 0)
+    overlap, masked = _coverage(pair, usable)
     complete = usable & ((mask & np.uint16(PixelFlag.EDGE)) == 0)
     judged = complete if complete.any() else usable
     power = float((proper.psf.centre().astype(np.float64) ** 2).sum())
@@ -176,8 +173,17 @@ def _quality(
         flux_ratio=alignment.flux_ratio,
         n_matched=alignment.n_matched,
         registration_rms_pix=alignment.registration_rms_pix,
-        overlap_fraction=float(covered.mean()),
-        masked_fraction=1.0 - float(usable[common].mean()) if common.any() else 1.0,
+        overlap_fraction=overlap,
+        masked_fraction=masked,
         fwhm_pix=proper.psf.fwhm_pix,
         depth_flux=5.0 * float(np.sqrt(np.median(proper.variance[judged]) / power)),
     )
+
+
+def _coverage(pair: AlignedPair, usable: Mask) -> tuple[float, float]:
+    """Share of the frame that the reference covers, and of the common area that is unusable."""
+    nodata = np.uint16(PixelFlag.NODATA)
+    covered = (pair.reference.mask & nodata) == 0
+    overlap = float(covered.mean())
+    covered &= (pair.science.mask & nodata) == 0
+    return overlap, 1.0 - float(usable[covered].mean()) if covered.any() else 1.0

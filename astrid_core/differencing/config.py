@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from astrid_core.differencing.registration_config import PhotometryConfig, RegistrationConfig
 from astrid_core.preprocessing.config import PsfConfig
 
-DIFFERENCE_VERSION = "3"
+DIFFERENCE_VERSION = "4"
 """Code version of this stage: part of every difference run's id."""
 
 
@@ -22,7 +22,8 @@ class MaskGrowth(_Part):
         default=0.5,
         ge=0,
         le=5,
-        description="Bad pixels and cosmic rays, filled before subtraction, grow by this.",
+        description="Bad pixels, cosmic rays and saturated stars with their wings, filled before "
+        "subtraction, grow by this.",
     )
     edge_fwhm: float = Field(
         default=1.0, ge=0, le=10, description="Width of the EDGE band along missing data."

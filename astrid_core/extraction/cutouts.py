@@ -1,6 +1,8 @@
 """Cutouts: what people and the U-Net are shown of each candidate."""
 
-from collections.abc import Sequence
+import hashlib
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -9,14 +11,17 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from astrid_core.differencing.difference import DifferenceImage
-from astrid_core.errors import BadFitsError
+from astrid_core.errors import BadFitsError, ObjectCorruptError
 from astrid_core.flags import PixelFlag
-from astrid_core.frame import Frame, native, open_hdus, write_hdus
+from astrid_core.frame import FIXED_CHECKSUM_DATE, Frame, native, open_hdus, write_hdus
 
 F32 = NDArray[np.float32]
 
 PLANES = ("science", "reference", "difference", "scorr")
 """Planes of a triplet in their order; S_corr comes along as a fourth."""
+
+_HEAD_BYTES = 8 * 2880
+"""Both headers before the cutouts, with room to spare."""
 
 
 def cut_triplets(
@@ -108,3 +113,67 @@ def read_cutouts(path: Path) -> tuple[F32, list[UUID]]:
             )
         stack = native(hdus["CUTOUTS"].data, np.float32)
         return stack, [UUID(text) for text in hdus["IDS"].data["candidate_id"]]
+
+
+def read_one_cutout(read: Callable[[int, int], bytes], index: int, sha256: str) -> F32:
+    """Read one of the cutouts of a file without the others.
+
+    Parameters
+    ----------
+    read
+        Gives so many bytes of the file from a position on, fewer where it ends.
+    index
+        Of the cutout in the file.
+    sha256
+        Of its pixels, as recorded when it was cut.
+
+    Returns
+    -------
+    (4, n, n) float32, planes in the order of ``PLANES``.
+
+    Raises
+    ------
+    BadFitsError
+        If the file holds no cutouts.
+    ObjectCorruptError
+        If the pixels are not those that were cut.
+    """
+    start, shape = _find_stack(read(0, _HEAD_BYTES))
+    n_bytes = int(np.prod(shape)) * np.dtype(">f4").itemsize
+    pixels = read(start + index * n_bytes, n_bytes)
+    if len(pixels) == n_bytes:
+        cutout = np.frombuffer(pixels, ">f4").reshape(shape).astype(np.float32)
+        if hashlib.sha256(cutout.tobytes()).hexdigest() == sha256:
+            return cutout
+    raise ObjectCorruptError(
+        f"Cutout {index} is not what was cut: its pixels' SHA-256 is not {sha256}.",
+        remedy="Re-materialize the candidates that wrote it.",
+    )
+
+
+def cutout_fits(cutout: F32, candidate: UUID) -> bytes:
+    """One cutout as a FITS file of reproducible bytes, an image of all planes."""
+    hdu = fits.PrimaryHDU(cutout)
+    hdu.header["PLANES"] = ",".join(PLANES)
+    hdu.header["CANDID"] = str(candidate)
+    hdu.add_checksum(when=FIXED_CHECKSUM_DATE)
+    buffer = io.BytesIO()
+    hdu.writeto(buffer)
+    return buffer.getvalue()
+
+
+def _find_stack(head: bytes) -> tuple[int, tuple[int, ...]]:
+    """Where the cutouts of a file begin, and the shape of one, from the file's first bytes."""
+    try:
+        primary = fits.Header.fromfile(io.BytesIO(head))
+        start = len(primary.tostring())
+        image = fits.Header.fromfile(io.BytesIO(head[start:]))
+        if image["EXTNAME"] != "CUTOUTS" or image["BITPIX"] != -32:
+            raise KeyError("CUTOUTS")
+        shape = tuple(int(image[f"NAXIS{axis}"]) for axis in (3, 2, 1))
+    except (OSError, EOFError, KeyError, ValueError) as error:
+        raise BadFitsError(
+            "A file holds no cutouts where its candidates say it does.",
+            remedy="Re-materialize the candidates that wrote it.",
+        ) from error
+    return start + len(image.tostring()), shape

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BAND, _ALPHA = "#1b9e77", 0.12
+_LEAST_DEVIATION = 0.2
+"""Magnitudes, or share of the median, that a panel of deviations spans at least."""
 _HEADROOM = 0.12
 _GAPS = {"wspace": 0.16, "hspace": 0.24}
 
@@ -204,7 +206,9 @@ def _shade(axes: "Axes", panel: _Panel, series: Sequence[_Series]) -> None:
     if panel.names:
         ends = [end for band in bands for end in (band.low, band.high) if end is not None]
         low, high = min([low, *ends]), max([high, *ends])
-    room = _HEADROOM * max(high - low, 0.1 * abs(high), 1e-3)
+    # Deviations of next to nothing are not blown up until they look like something.
+    least = 1e-3 if panel.against == "nothing" else _LEAST_DEVIATION
+    room = _HEADROOM * max(high - low, 0.1 * abs(high), least)
     low = 0.0 if panel.starts_at_zero else low - room
     high = high + (2 if panel.names else 1) * room
     for band in bands:

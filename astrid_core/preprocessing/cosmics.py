@@ -1,13 +1,15 @@
 """Cosmic rays and hot pixels: what is sharper than the PSF."""
 
+import warnings
 from typing import Any
 
 import astroscrappy
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, label
+from scipy.ndimage import binary_dilation, binary_opening, label
 
 from astrid_core.preprocessing.config import CosmicsConfig
+from astrid_core.preprocessing.shapes import cut_stamps
 from astrid_core.preprocessing.shift import shift_stamps
 from astrid_core.psf import Psf
 
@@ -16,6 +18,8 @@ Mask = NDArray[np.bool_]
 _PAIRS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """(dy, dx) of one of two opposite neighbours."""
 _GROW_SIGMA = 3.0
+_WIDE_PIX = 4
+"""Defects at least this wide both ways (saturated stars, missing data) cannot be bridged."""
 _ON_STAR = 0.03
 """Of the peak: fainter parts of the PSF are not known well enough to compare with."""
 
@@ -47,9 +51,12 @@ def find_cosmics(
     photons = np.maximum(residual, 0.0) / source_gain if source_gain > 0 else 0.0
     image = np.ascontiguousarray(np.where(bad, 0.0, residual), dtype=np.float32)
     noise2 = np.ascontiguousarray(np.where(bad, np.inf, variance + photons), dtype=np.float32)
+    wide = binary_opening(bad, structure=np.ones((_WIDE_PIX, _WIDE_PIX), dtype=bool))
     hits, _ = astroscrappy.detect_cosmics(
-        image,
-        inmask=np.ascontiguousarray(bad),
+        _bridged(image, bad, wide),
+        # It is blind next to what it is told to leave out: where a defect is narrow that
+        # is where the rest of a hit is.
+        inmask=np.ascontiguousarray(wide),
         invar=np.where(bad, np.median(variance), noise2).astype(np.float32),
         sigclip=config.sigma_clip,
         sigfrac=config.sigma_fraction,
@@ -72,6 +79,20 @@ def find_cosmics(
     around = binary_dilation(core, structure=np.ones((3, 3), dtype=bool))
     found = core | (around & (image > _GROW_SIGMA * np.sqrt(noise2)) & hits)
     return found if found.mean() <= config.max_fraction else np.zeros(bad.shape, dtype=bool)
+
+
+def _bridged(image: NDArray[np.float32], bad: Mask, wide: Mask) -> NDArray[np.float32]:
+    """The image with narrow defects filled by the median of what is good around."""
+    y, x = np.nonzero(bad & ~wide)
+    if not len(x):
+        return image
+    around = cut_stamps(np.where(bad, np.float32(np.nan), image), x, y, _WIDE_PIX // 2 + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-bad stamps have no median
+        middle = np.nanmedian(around, axis=(1, 2))
+    filled = image.copy()
+    filled[y, x] = np.nan_to_num(middle)
+    return filled
 
 
 def sharper_than_psf(

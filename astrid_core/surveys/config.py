@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.errors import ConfigurationError
 from astrid_core.surveys.keywords import KeywordMap
 
@@ -188,6 +189,9 @@ class SurveyConfig(_Model):
     )
     depth: dict[str, Any] = Field(default_factory=dict, description="monitoring.DepthConfig.")
     objects: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
+    crossmatch: CrossmatchConfig = Field(
+        default_factory=CrossmatchConfig, description="Catalogues to ask about objects; none."
+    )
 
     @model_validator(mode="after")
     def _adapter_has_its_options(self) -> "SurveyConfig":

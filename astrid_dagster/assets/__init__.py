@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from astrid_dagster.assets.candidates import find_candidates
+from astrid_dagster.assets.crossmatches import crossmatch
 from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.detections import detections
 from astrid_dagster.assets.differences import subtract
@@ -23,6 +24,11 @@ NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
     associate_objects,
     force_photometry,
 )
-"""Everything of a night. References and depth are left alone: they have jobs of their own."""
+"""Everything of a night. References, depth and cross-matches have jobs of their own."""
 
-ALL_ASSETS: Sequence[dg.AssetsDefinition] = (*NIGHT_ASSETS, build_references, measure_depth)
+ALL_ASSETS: Sequence[dg.AssetsDefinition] = (
+    *NIGHT_ASSETS,
+    build_references,
+    measure_depth,
+    crossmatch,
+)

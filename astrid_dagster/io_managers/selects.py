@@ -5,6 +5,7 @@ row of failed work names no object; the next stage's loader honours it. What doe
 running them (the managers) and what is current (the views).
 """
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -192,23 +193,6 @@ def _objects(partitions: Partitions) -> Rows:
     )
 
 
-def changes_query(observation_ids: Sequence[UUID]) -> Rows:
-    """Where on these observations objects were detected: what is known to change there."""
-    observation = DifferenceRun.observation_id
-    return (
-        select(observation, Detection.x_pix, Detection.y_pix)
-        .select_from(ObjectDetection)
-        .join(Detection, Detection.id == ObjectDetection.detection_id)
-        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
-        .where(
-            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
-            ObjectDetection.status == "active",
-            Detection.status == "active",
-        )
-        .order_by(Detection.id)
-    )
-
-
 def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
     """Current difference images of a survey's fields, of every night, with their observation."""
     observation = Observation.__table__
@@ -222,6 +206,62 @@ def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
             runs.columns["status"].in_(_USABLE),
         )
         .order_by(runs.columns["run_id"])
+    )
+
+
+def sightings_query(survey: str, night: dt.date) -> Rows:
+    """Science observations of a night, each with the detections on it that belong to objects.
+
+    One row for each detection; an observation without any has one, with nulls.
+    """
+    links = (
+        select(
+            Detection.id.label("detection_id"),
+            ObjectDetection.object_id,
+            Detection.ra,
+            Detection.dec,
+            DifferenceRun.observation_id,
+        )
+        .join(ObjectDetection, ObjectDetection.detection_id == Detection.id)
+        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
+        .where(ObjectDetection.status == "active", Detection.status == "active")
+        .subquery()
+    )
+    return (
+        select(
+            Observation.id.label("observation_id"),
+            Observation.archive_id,
+            Observation.field,
+            Observation.observation_time,
+            Observation.footprint,
+            links.c.detection_id,
+            links.c.object_id,
+            links.c.ra,
+            links.c.dec,
+        )
+        .outerjoin(links, links.c.observation_id == Observation.id)
+        .where(
+            Observation.survey_id == survey_id(survey),
+            Observation.night == night,
+            Observation.frame_kind == "science",
+        )
+        .order_by(Observation.id, links.c.detection_id)
+    )
+
+
+def changes_query(observation_ids: Sequence[UUID]) -> Rows:
+    """Where on these observations objects were detected: what is known to change there."""
+    observation = DifferenceRun.observation_id
+    return (
+        select(observation, Detection.x_pix, Detection.y_pix)
+        .select_from(ObjectDetection)
+        .join(Detection, Detection.id == ObjectDetection.detection_id)
+        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
+        .where(
+            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
+            ObjectDetection.status == "active",
+        )
+        .order_by(Detection.id)
     )
 
 

@@ -115,6 +115,29 @@ def test_any_key_round_trips(
     assert not store.exists(key)
 
 
+def test_a_range_is_that_part(store: ObjectStore, tmp_path: Path) -> None:
+    path, _ = some_file(tmp_path / "in", 1000)
+    store.put_file("k", path)
+    data = path.read_bytes()
+    assert store.get_range("k", 0, 10) == data[:10]
+    assert store.get_range("k", 300, 400) == data[300:700]
+    assert store.get_range("k", 990, 100) == data[990:]
+    with pytest.raises(ObjectMissingError, match="x/none"):
+        store.get_range("x/none", 0, 10)
+    with pytest.raises(StoreRefusedError):
+        store.get_range("k", 1000, 1)
+
+
+def test_a_range_survives_a_line_that_breaks(
+    s3_empty: S3Store, proxy: CuttingProxy, tmp_path: Path
+) -> None:
+    path, _ = some_file(tmp_path / "in", MIB)
+    store_on(s3_empty).put_file("k", path)
+    there = store_on(s3_empty, endpoint=proxy.endpoint)
+    proxy.cut(1, after_bytes=MIB // 2)
+    assert there.get_range("k", 0, MIB) == path.read_bytes()
+
+
 def test_listing_goes_beyond_one_page(store: ObjectStore, tmp_path: Path) -> None:
     path, _ = some_file(tmp_path / "a", 1)
     keys = [f"many/{index:04d}" for index in range(1003)]

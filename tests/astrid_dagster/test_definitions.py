@@ -32,6 +32,7 @@ GRAPH = {
     "objects": {"detections"},
     "forced_photometry": {"objects", "reference_frames", "difference_images", "difference_runs"},
     "survey_depth": {"processed_frames", "difference_runs", "reference_frames"},
+    "crossmatches": {"objects"},
 }
 
 
@@ -86,6 +87,7 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
         ("forced_photometry", "every_image_measured"): True,
         ("survey_depth", "every_frame_injected"): True,
         ("survey_depth", "completeness_as_promised"): False,
+        ("crossmatches", "every_catalogue_answered"): False,
     }
 
 
@@ -105,12 +107,23 @@ def test_only_the_unet_op_asks_for_a_gpu() -> None:
 
 
 def test_jobs_schedule_and_sensor_are_there() -> None:
-    assert {job.name for job in defs.jobs} == {"nightly", "reference_nights", "references", "depth"}
+    assert {job.name for job in defs.jobs} == {
+        "nightly",
+        "reference_nights",
+        "references",
+        "depth",
+        "crossmatches",
+    }
     assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
     assert [sensor.name for sensor in defs.sensors] == ["report_failed_runs"]
 
 
-def test_the_nightly_job_leaves_references_and_depth_alone() -> None:
+def test_the_nightly_job_leaves_references_depth_and_other_people_s_servers_alone() -> None:
     job = defs.resolve_job_def("nightly")
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == GRAPH.keys() - {"reference_frames", "reference_runs", "survey_depth"}
+    assert keys == GRAPH.keys() - {
+        "reference_frames",
+        "reference_runs",
+        "survey_depth",
+        "crossmatches",
+    }

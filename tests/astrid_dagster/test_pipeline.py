@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import dagster as dg
 import pytest
-from sqlalchemy import insert, text
 
 from astrid_core.errors import ModelUnavailableError
 from astrid_dagster.assets import NIGHT_ASSETS
@@ -28,6 +27,7 @@ from dbschema.models import (
     SkyObject,
     ValidationEvent,
 )
+from tests import review
 from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, key
 from tests.deployment import Deployment
 
@@ -83,19 +83,7 @@ def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
     # A confident one: it is of an object already, and the verdict changes no object.
     judged = max(processed_survey.rows(Detection), key=lambda row: row["confidence_score"])["id"]
     with processed_survey.engine.begin() as connection:
-        connection.execute(
-            insert(ValidationEvent).values(
-                detection_id=judged, reviewer="ada", verdict="real", taxonomy_version="1"
-            )
-        )
-        connection.execute(
-            insert(DetectionConsensus).values(
-                detection_id=judged, label="real", n_events=1, decided_by="expert"
-            )
-        )
-        connection.execute(
-            text("UPDATE detections SET is_validated = true WHERE id = :id"), {"id": judged}
-        )
+        review.judge(connection, review.expert(connection), judged)
     tables = (
         Observation,
         PreprocessRun,
@@ -107,6 +95,8 @@ def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
         ObjectDetection,
         ForcedRun,
         ForcedPhotometry,
+        ValidationEvent,
+        DetectionConsensus,
     )
     before = {table: processed_survey.rows(table) for table in tables}
     stored = digests(processed_survey)

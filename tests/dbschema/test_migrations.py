@@ -7,12 +7,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
+from astrid_core.curation.access import add_user
+from astrid_core.curation.events import Judgement, record_verdict, undo_verdict
 from astrid_core.errors import ConfigurationError, SchemaVersionError
 from dbschema import migrate
 from dbschema.models import Base
 from dbschema.session import database_url as normalised
 from dbschema.session import make_engine
 from dbschema.views import views
+from tests import rows
 
 # Everything a schema consists of, by kind; names only as far as they mean something.
 CATALOGUE = {
@@ -99,6 +102,78 @@ def test_downgrade_leaves_nothing(database_url: str) -> None:
     assert inspector.get_view_names() == []
     migrate.upgrade(database_url)
     migrate.check(database_url)
+    engine.dispose()
+
+
+def test_verdicts_survive_the_schema_that_gave_reviewers_rows(database_url: str) -> None:
+    """What the older schema held is there after the newer one, and back again."""
+    migrate.upgrade(database_url, "0004")
+    engine = make_engine(database_url)
+    model, observation = rows.model_row(), rows.observation_row(0)
+    processed = rows.preprocess_row(observation)
+    difference = rows.difference_row(processed)
+    run = rows.model_run_row(difference, model)
+    candidates = [rows.candidate_row(difference, 20.0 * i, 30.0) for i in range(3)]
+    labelled = {"real": True, "unsure": True, None: False}
+    detections = [rows.detection_row(run, candidate) for candidate in candidates]
+    tables = Base.metadata.tables
+    with engine.begin() as connection:
+        for table, *values in (
+            ("surveys", rows.survey_row()),
+            ("models", model),
+            ("observations", observation),
+            ("preprocess_runs", processed),
+            ("difference_runs", difference),
+            ("model_runs", run),
+            ("candidates", *candidates),
+        ):
+            connection.execute(tables[table].insert(), values)
+        for detection, (label, is_validated) in zip(detections, labelled.items(), strict=True):
+            connection.execute(
+                tables["detections"].insert(), detection | {"is_validated": is_validated}
+            )
+            if label is not None:
+                values = {"id": detection["id"], "label": label}
+                connection.execute(
+                    text(
+                        "INSERT INTO validation_events"
+                        " (detection_id, reviewer, verdict, taxonomy_version)"
+                        " VALUES (:id, 'ada', :label, '1')"
+                    ),
+                    values,
+                )
+                connection.execute(
+                    text(
+                        "INSERT INTO detection_consensus"
+                        " (detection_id, label, n_events, decided_by)"
+                        " VALUES (:id, :label, 1, 'one')"
+                    ),
+                    values,
+                )
+    migrate.upgrade(database_url)
+    with engine.begin() as connection:
+        found = connection.execute(
+            text(
+                "SELECT d.id, d.is_validated, d.n_verdicts, u.name, e.model_id, c.decided_by,"
+                " c.disagreement FROM detections d"
+                " LEFT JOIN validation_events e ON e.detection_id = d.id"
+                " LEFT JOIN users u ON u.id = e.reviewer_id"
+                " LEFT JOIN detection_consensus c ON c.detection_id = d.id"
+            )
+        )
+        assert {row[0]: tuple(row[1:]) for row in found} == {
+            detections[0]["id"]: (True, 1, "ada", model["id"], "agreement", 0.25),
+            detections[1]["id"]: (False, 1, "ada", model["id"], None, None),
+            detections[2]["id"]: (False, 0, None, None, None, None),
+        }
+        expert = add_user(connection, "an expert", is_expert=True)
+        shown = candidates[2]["cutout_sha256"]
+        said = Judgement(detections[2]["id"], "bogus", "key", shown)
+        undo_verdict(connection, expert, record_verdict(connection, expert, said).event_id, "undo")
+    migrate.downgrade(database_url, "0004")
+    with engine.begin() as connection:
+        events = connection.execute(text("SELECT reviewer, verdict FROM validation_events"))
+        assert {tuple(row) for row in events} == {("ada", "real"), ("ada", "unsure")}
     engine.dispose()
 
 

@@ -71,7 +71,7 @@ def store_run(
 
 def judge(connection: Connection, detection: UUID, when: dt.datetime = EARLY) -> None:
     """What the review page does when a consensus is reached."""
-    consensus = {"detection_id": detection, "label": "real", "n_events": 1, "decided_by": "one"}
+    consensus = {"detection_id": detection, "label": "real", "n_events": 1, "decided_by": "expert"}
     add(connection, DetectionConsensus, consensus | {"updated_at": when})
     connection.execute(
         Detection.__table__.update().where(Detection.id == detection).values(is_validated=True)

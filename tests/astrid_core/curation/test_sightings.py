@@ -150,7 +150,7 @@ def test_confidence_and_people_decide_what_is_worth_an_object(connection: Connec
     )
     for detection, label in ((bogus, "bogus"), (real, "real")):
         consensus = {"detection_id": detection["id"], "label": label, "n_events": 1}
-        add(connection, DetectionConsensus, consensus | {"decided_by": "one"})
+        add(connection, DetectionConsensus, consensus | {"decided_by": "expert"})
     linked = {row["detection_id"] for row in associated(connection, NIGHTS[0]).links}
     assert linked == {sure["id"], real["id"]}
     assert doubtful["id"] not in linked
@@ -159,7 +159,7 @@ def test_confidence_and_people_decide_what_is_worth_an_object(connection: Connec
 def test_verdicts_count_where_they_are_inherited(connection: Connection) -> None:
     (judged,) = store_night(connection, NIGHTS[0], {"at": (10.0, 10.0)})
     consensus = {"detection_id": judged["id"], "label": "bogus", "n_events": 1}
-    add(connection, DetectionConsensus, consensus | {"decided_by": "one"})
+    add(connection, DetectionConsensus, consensus | {"decided_by": "expert"})
     (heir,) = store_night(connection, NIGHTS[0], {"at": (10.2, 10.0)}, version="2")
     connection.execute(
         update(ModelRun)

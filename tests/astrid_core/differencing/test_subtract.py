@@ -11,7 +11,7 @@ from astrid_core.differencing.aligned import AlignedPair, subtract_aligned, tile
 from astrid_core.differencing.assemble import AlignmentQuality, assemble_difference, robust_sigma
 from astrid_core.differencing.config import DifferenceConfig, MaskGrowth
 from astrid_core.differencing.difference import DifferenceImage
-from astrid_core.differencing.masking import fill_unusable, grow_mask, wing_radius
+from astrid_core.differencing.masking import fill_unusable, grow_mask
 from astrid_core.differencing.subtract import blank_sky, subtract_frames, with_measured_noise
 from astrid_core.differencing.wings import match_wings
 from astrid_core.errors import RegistrationError, TooFewStarsError
@@ -307,20 +307,41 @@ def test_filling_makes_the_difference_smooth():
 
 
 def test_masks_grow_by_kind():
-    stamp = simulate_pair(PairConfig(shape=(64, 64), n_stars=1)).science.psf.centre()
     mask = np.zeros((120, 120), dtype=np.uint16)
     mask[60, 60] = PixelFlag.COSMIC
     mask[30:33, 90:93] = PixelFlag.SATURATED
     mask[100:, :10] = PixelFlag.NODATA
-    brightness = np.where(mask == PixelFlag.SATURATED, 6e4, 0).astype(np.float32)
-    grown = grow_mask(mask, brightness, 20.0, stamp, 4.0, MaskGrowth())
+    grown = grow_mask(mask, np.zeros((120, 120), dtype=np.float32), 20.0, 4.0, MaskGrowth())
     assert grown[60, 62] & PixelFlag.COSMIC
     assert not grown[60, 63] & PixelFlag.COSMIC
     assert grown[105, 12] & PixelFlag.EDGE
     assert not grown[105, 5] & PixelFlag.EDGE
     assert grown[0, 50] & PixelFlag.EDGE
-    reach = np.flatnonzero(grown[31] & PixelFlag.SATURATED)
-    faint = grow_mask(mask, brightness / 20, 20.0, stamp, 4.0, MaskGrowth())
-    fainter = np.flatnonzero(faint[31] & PixelFlag.SATURATED)
-    assert len(reach) > len(fainter) >= 3
-    assert wing_radius(stamp, 1.0, 0.5) == 1.0
+
+
+@pytest.mark.parametrize("inside", [0.0, 6e4])
+def test_a_saturated_star_is_masked_to_the_end_of_its_wings(inside):
+    """Whatever its saturated pixels hold: a processed frame has zeros there."""
+    y, x = np.indices((160, 160)) - 80
+    radius = np.hypot(x, y)
+    saturated = radius < 6
+    mask = np.where(saturated, np.uint16(PixelFlag.SATURATED), np.uint16(0))
+    wings = 8000.0 * (np.maximum(radius, 1) / 6.0) ** -3
+    for light in (wings, wings / 10):
+        brightness = np.where(saturated, inside, light).astype(np.float32)
+        grown = grow_mask(mask, brightness, 20.0, 4.0, MaskGrowth(saturation_residual=0.1))
+        masked = (grown & np.uint16(PixelFlag.SATURATED)) != 0
+        # A tenth of the wings sinks below the noise of 20 where they are 200.
+        end = 6.0 * (light[80, 86] / 200.0) ** (1 / 3)
+        assert masked[radius < end].all()
+        assert not masked[radius > end + 0.5 * 4.0 + 2.5].any()
+
+
+def test_a_bleed_does_not_hide_the_wings_of_its_star():
+    y, x = np.indices((200, 200)) - 100
+    saturated = (np.hypot(x, y) < 6) | ((np.abs(x) < 2) & (np.abs(y) < 25))
+    mask = np.where(saturated, np.uint16(PixelFlag.SATURATED), np.uint16(0))
+    wings = 8000.0 * (np.maximum(np.hypot(x, y), 1) / 6.0) ** -3
+    brightness = np.where(saturated, 0.0, wings).astype(np.float32)
+    masked = grow_mask(mask, brightness, 20.0, 4.0, MaskGrowth()) & int(PixelFlag.SATURATED)
+    assert masked[100, 100 + 12]

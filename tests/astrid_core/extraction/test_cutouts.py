@@ -1,14 +1,23 @@
 """Cutouts in and out of FITS."""
 
+import hashlib
+import io
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from test_extract import made_up
 
-from astrid_core.errors import BadFitsError
-from astrid_core.extraction.cutouts import cut_triplets, read_cutouts, write_cutouts
+from astrid_core.errors import BadFitsError, ObjectCorruptError
+from astrid_core.extraction.cutouts import (
+    cut_triplets,
+    cutout_fits,
+    read_cutouts,
+    read_one_cutout,
+    write_cutouts,
+)
 from astrid_core.flags import PixelFlag
 
 IDS = [UUID(int=7), UUID(int=8)]
@@ -56,3 +65,39 @@ def test_wrong_ids_and_broken_files_are_refused(tmp_path: Path):
     path.write_bytes(content)
     with pytest.raises(BadFitsError):
         read_cutouts(path)
+
+
+def test_one_of_many_is_read_alone(tmp_path: Path):
+    stack = np.random.default_rng(3).normal(0, 1, (5, 4, 7, 9)).astype(np.float32)
+    stack[2, 0, 0] = np.nan
+    ids = [UUID(int=i) for i in range(5)]
+    write_cutouts(stack, ids, tmp_path / "c.fits", {f"CARD{i}": "text" for i in range(100)})
+    data = (tmp_path / "c.fits").read_bytes()
+    n_read = 0
+
+    def read(start: int, n_bytes: int) -> bytes:
+        nonlocal n_read
+        n_read += n_bytes
+        return data[start : start + n_bytes]
+
+    for index, expected in enumerate(stack):
+        n_read = 0
+        sha256 = hashlib.sha256(expected.tobytes()).hexdigest()
+        np.testing.assert_array_equal(read_one_cutout(read, index, sha256), expected)
+        assert n_read <= expected.nbytes + 8 * 2880
+        with pytest.raises(ObjectCorruptError):
+            read_one_cutout(read, (index + 1) % 5, sha256)
+    with pytest.raises(ObjectCorruptError):
+        read_one_cutout(read, 1000, sha256)
+    for broken in (b"", b"no FITS" * 9000, data[:2880]):
+        with pytest.raises(BadFitsError):
+            read_one_cutout(lambda a, n, held=broken: held[a : a + n], 0, sha256)
+
+
+def test_one_as_a_file_of_its_own():
+    cutout = np.random.default_rng(3).normal(0, 1, (4, 7, 9)).astype(np.float32)
+    written = cutout_fits(cutout, UUID(int=7))
+    assert written == cutout_fits(cutout, UUID(int=7))
+    with fits.open(io.BytesIO(written), checksum=True) as hdus:
+        np.testing.assert_array_equal(hdus[0].data, cutout)
+        assert hdus[0].header["CANDID"] == str(UUID(int=7))

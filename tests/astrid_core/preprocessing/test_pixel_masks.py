@@ -134,6 +134,26 @@ def test_cosmic_rays_are_found_and_stars_left_alone(fwhm_pix: float) -> None:
     assert (found & ~around).sum() <= 2
 
 
+@pytest.mark.parametrize("defect", ["pixel", "column"])
+def test_a_hit_beside_a_narrow_defect_is_found(defect: str) -> None:
+    """L.A.Cosmic does not look next to what it is told to leave out."""
+    scene = star_field(8, n_stars=80)
+    data = (exposure(8, scene, gain=1.0) - 500).astype(np.float32)
+    variance, mask = np.full(SHAPE, 525, np.float32), np.zeros(SHAPE, np.uint16)
+    stars = find_stars(data, variance, mask, CatalogueConfig())
+    psf = measure_psf(data, variance, mask, stars, PsfConfig())
+    rows = np.arange(20, SHAPE[0] - 20, 15)
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[rows if defect == "pixel" else slice(None), 60] = True
+    data[rows, 61] += 4000
+    data[bad] = -1e4
+    found = find_cosmics(data, variance, bad, psf, 1.0, CosmicsConfig())
+    assert found[rows, 61].all()
+    assert not found[bad].any()
+    found[rows, 61] = False
+    assert found.sum() <= 2
+
+
 def test_a_frame_full_of_hits_is_left_alone() -> None:
     scene = star_field(7, n_stars=80)
     data = (exposure(7, scene, gain=1.0) - 500).astype(np.float32)

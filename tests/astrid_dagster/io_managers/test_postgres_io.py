@@ -5,8 +5,11 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, select, text
 
+from astrid_core.curation.measuring import declare_gold
+from astrid_core.curation.queue import next_items
+from astrid_core.curation.strata import QueueConfig
 from astrid_core.errors import ConfigurationError, DatabaseRefusedError
 from astrid_dagster.io_managers.postgres import column_schema
 from astrid_dagster.io_managers.upsert import upsert
@@ -17,17 +20,20 @@ from dbschema.models import (
     Detection,
     DetectionConsensus,
     DifferenceRun,
+    GoldItem,
     Model,
     ModelRun,
     Observation,
     PreprocessRun,
     ReferenceFrame,
     ReferenceMember,
+    ReviewLease,
     SkyObject,
     Survey,
+    User,
     ValidationEvent,
 )
-from tests import rows
+from tests import review, rows
 from tests.asset_graph import (
     ANY_NIGHT,
     SURVEYS,
@@ -166,25 +172,9 @@ def test_database_lost_in_mid_copy_is_survived(
 
 
 def judge(engine: Engine, detection: rows.Row) -> None:
-    """A verdict as the API writes it."""
-    verdict = {
-        "detection_id": detection["id"],
-        "reviewer": "vera",
-        "verdict": "real",
-        "taxonomy_version": "1",
-    }
-    consensus = {
-        "detection_id": detection["id"],
-        "label": "real",
-        "n_events": 1,
-        "decided_by": "one reviewer",
-    }
+    """An expert's verdict."""
     with engine.begin() as connection:
-        connection.execute(insert(ValidationEvent).values(**verdict))
-        connection.execute(insert(DetectionConsensus).values(**consensus))
-        connection.execute(
-            update(Detection).where(Detection.id == detection["id"]).values(is_validated=True)
-        )
+        review.judge(connection, review.expert(connection), detection["id"])
 
 
 def test_materializing_a_judged_night_again_loses_nothing(
@@ -192,7 +182,12 @@ def test_materializing_a_judged_night_again_loses_nothing(
 ) -> None:
     store_all(database, *EVERYTHING)
     judge(engine, DETECTIONS[1])
-    tables = (ValidationEvent, DetectionConsensus, Detection)
+    with engine.begin() as connection:
+        operator = review.reviewer(connection, "operator")
+        review.judge(connection, operator, DETECTIONS[0]["id"], "bogus")
+        declare_gold(connection, operator, DETECTIONS[2]["id"], "bogus")
+        assert next_items(connection, review.reviewer(connection), 2, QueueConfig())
+    tables = (ValidationEvent, DetectionConsensus, GoldItem, ReviewLease, User, Detection)
     before = {table: read(engine, table) for table in tables}
     feed = Feed()
     feed.values["detections"] = DETECTED
@@ -207,7 +202,9 @@ def test_materializing_a_judged_night_again_loses_nothing(
     found = {row["id"]: row for row in read(engine, Detection)}
     assert found[DETECTIONS[1]["id"]]["status"] == "superseded"
     assert found[DETECTIONS[1]["id"]]["is_validated"]
-    assert [read(engine, table) for table in tables[:2]] == [before[table] for table in tables[:2]]
+    assert {table: read(engine, table) for table in tables[:-1]} == {
+        table: before[table] for table in tables[:-1]
+    }
 
 
 def test_a_new_model_inherits_verdicts_in_the_same_transaction(

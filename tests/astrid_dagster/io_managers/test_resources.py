@@ -11,7 +11,6 @@ from astrid_core.curation.objects import ObjectConfig
 from astrid_core.curation.sightings import associate_night
 from astrid_core.errors import DatabaseError
 from astrid_core.settings import get_settings
-from astrid_dagster.io_managers.transactions import in_transaction
 from astrid_dagster.io_managers.upsert import upsert
 from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
@@ -29,6 +28,7 @@ from dbschema.models import (
     Survey,
 )
 from dbschema.session import make_engine
+from dbschema.transactions import in_transaction
 from tests import rows
 from tests.asset_graph import Feed, materialize
 from tests.rows import add

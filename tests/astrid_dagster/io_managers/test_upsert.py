@@ -154,7 +154,7 @@ def test_reports_what_it_did(engine: Engine) -> None:
         (TableRows(Survey, [{"id": UUID(int=1), "name": "x"}]), "lack adapter, config"),
         (TableRows(Survey, [rows.survey_row(), {"id": UUID(int=1)}]), "Some rows of surveys lack"),
         (TableRows(Survey, [rows.survey_row(), rows.survey_row()]), "Two rows of surveys"),
-        (TableRows(ValidationEvent, [{"reviewer": "machine"}]), "for people to decide"),
+        (TableRows(ValidationEvent, [{"verdict": "real"}]), "for people to decide"),
         (TableRows(DetectionConsensus, [{"label": "real"}]), "for people to decide"),
         (
             TableRows(

@@ -12,19 +12,26 @@ from sqlalchemy import Connection, Engine, func, select
 
 from astrid_core.errors import DatabaseError, DatabaseRefusedError
 from astrid_core.identity import derive_id
-from astrid_dagster.io_managers.transactions import in_transaction
 from astrid_dagster.io_managers.upsert import upsert
 from astrid_dagster.io_managers.values import TableRows
 from astrid_stack.postgres import EmbeddedPostgres
 from dbschema import migrate
 from dbschema.models import Observation, PreprocessRun, Survey
 from dbschema.session import make_engine
+from dbschema.transactions import in_transaction
 from tests import rows
 
 N_ROWS = 2_000
 MANY = [
     rows.observation_row(1) | {"id": derive_id("o", i), "archive_id": str(i)} for i in range(N_ROWS)
 ]
+
+
+@pytest.fixture
+def engine(migrated_url: str) -> Iterator[Engine]:
+    engine = make_engine(migrated_url)
+    yield engine
+    engine.dispose()
 
 
 def write_all(connection: Connection) -> None:
@@ -88,7 +95,7 @@ def test_backend_ended_every_time_leaves_nothing(
     engine: Engine, kill_during_copy: Callable[[int], None]
 ) -> None:
     kill_during_copy(2)
-    with pytest.raises(DatabaseError, match="run the partition again") as caught:
+    with pytest.raises(DatabaseError, match="do again what failed") as caught:
         in_transaction(engine, write_all, attempts=2, longest_wait_s=0.1)
     assert caught.value.transient
     assert engine.url.password is not None

@@ -31,7 +31,8 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     DatabaseError
         If the database failed or went away. Nothing was written, except where the
         connection broke during the commit itself: that is the one answer nobody has. All
-        writes of ours are upserts, so that writing again is right in both cases.
+        writes of ours are upserts or have a key that makes them the same again, so that
+        writing again is right in both cases.
     DatabaseRefusedError
         If the database refused the rows.
     """
@@ -93,10 +94,10 @@ def _typed(engine: Engine, error: DBAPIError | psycopg.Error) -> DatabaseError:
     if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseError(
             f"The database at {where} failed: {said}.",
-            remedy="Check that it is up and reachable, then run the partition again.",
+            remedy="Check that it is up and reachable, then do again what failed.",
         )
     return DatabaseRefusedError(
         f"The database at {where} refused: {said}.",
-        remedy="Correct the stage that made the rows; nothing of this partition was written.",
+        remedy="Correct what made the rows; nothing of this transaction was written.",
         sqlstate=getattr(cause, "sqlstate", None),
     )

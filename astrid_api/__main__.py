@@ -1,0 +1,42 @@
+"""Serve the API on this machine: ``python -m astrid_api``.
+
+Settings come from the environment; ``astrid run -- python -m astrid_api`` sets that of the
+embedded stack.
+"""
+
+import logging
+import sys
+
+import uvicorn
+
+from astrid_api.app import create_app
+from astrid_api.settings import ApiSettings
+from astrid_core.errors import AstridError
+from astrid_stack.ports import LOOPBACK, next_free_port
+from dbschema.migrate import check
+
+_log = logging.getLogger("astrid_api")
+
+
+def main() -> int:
+    """Serve until interrupted; exit status 1 where that cannot be done."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log.setLevel(logging.INFO)
+    try:
+        settings = ApiSettings()  # values come from the environment
+        check(settings.database_url.get_secret_value())
+        app = create_app(settings)
+    except AstridError as error:
+        _log.error("%s", error)
+        return 1
+    port = next_free_port(settings.api_port)
+    if port != settings.api_port:
+        _log.warning("port %d is taken", settings.api_port)
+    _log.info("AstrID's API is at http://%s:%d", LOOPBACK, port)
+    # Our own log has a line for each request, without the query, which may hold a secret.
+    uvicorn.run(app, host=LOOPBACK, port=port, access_log=False, server_header=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

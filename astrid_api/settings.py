@@ -1,0 +1,41 @@
+"""Configuration of the HTTP face, beside that of AstrID as a whole."""
+
+from pydantic import Field
+
+from astrid_core.curation.queue import QueueConfig
+from astrid_core.settings import Settings
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class ApiSettings(Settings):
+    """Configuration of the API, from ``ASTRID_*`` environment variables."""
+
+    api_port: int = Field(
+        default=8000, ge=1, le=65535, description="Port; the next free one if it is taken."
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="Names, separated by commas, under which a proxy serves the API to people.",
+    )
+    max_body_bytes: int = Field(
+        default=65_536, ge=1024, le=16_777_216, description="Largest request taken, bytes."
+    )
+    user_requests_per_minute: int = Field(
+        default=1200, ge=1, le=1_000_000, description="Requests of one user in a minute."
+    )
+    address_requests_per_minute: int = Field(
+        default=3000, ge=1, le=1_000_000, description="Requests from one address in a minute."
+    )
+    sign_ins_per_minute: int = Field(
+        default=10, ge=1, le=10_000, description="Sign-ins tried from one address in a minute."
+    )
+    review_queue: QueueConfig = Field(
+        default_factory=QueueConfig, description="The review queue's configuration, as JSON."
+    )
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Every name, without port, that the API answers to."""
+        given = (name.strip().lower() for name in self.allowed_hosts.split(","))
+        return LOOPBACK_NAMES | {name for name in given if name}

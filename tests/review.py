@@ -1,0 +1,112 @@
+"""People, what they are shown and what they say of it, as tests need them."""
+
+import datetime as dt
+import itertools
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects.postgresql import insert as insert_or
+
+from astrid_core.curation.access import KnownUser, Role, add_user
+from astrid_core.curation.events import Judgement, Recorded, record_verdict
+from astrid_core.curation.inherit import inherit_verdicts
+from dbschema.models import (
+    Candidate,
+    Detection,
+    DifferenceRun,
+    Model,
+    ModelRun,
+    Observation,
+    PreprocessRun,
+    Survey,
+)
+from tests import rows
+
+DAY = dt.timedelta(days=1)
+_numbers = itertools.count()
+
+
+def reviewer(connection: Connection, role: Role = "reviewer") -> KnownUser:
+    """One more reviewer."""
+    return add_user(connection, f"reviewer {next(_numbers)}", role)
+
+
+def expert(connection: Connection) -> KnownUser:
+    """One more expert."""
+    return add_user(connection, f"expert {next(_numbers)}", is_expert=True)
+
+
+def judgement(
+    connection: Connection, detection_id: UUID, verdict: str = "real", **changes: Any
+) -> Judgement:
+    """What a reviewer's client would send who was shown the detection."""
+    shown = (
+        select(Candidate.cutout_sha256)
+        .join(Detection, Detection.candidate_id == Candidate.id)
+        .where(Detection.id == detection_id)
+    )
+    values = {"idempotency_key": f"key {next(_numbers)}"} | changes
+    return Judgement(detection_id, verdict, cutout_sha256=connection.scalar(shown), **values)
+
+
+def judge(
+    connection: Connection,
+    by: KnownUser,
+    detection_id: UUID,
+    verdict: str = "real",
+    **changes: Any,
+) -> Recorded:
+    """Record a verdict."""
+    return record_verdict(connection, by, judgement(connection, detection_id, verdict, **changes))
+
+
+def store_detections(
+    connection: Connection,
+    confidences: Sequence[float],
+    number: int = 0,
+    version: str = "1",
+    status: str = "completed",
+    **changes: object,
+) -> list[UUID]:
+    """Detections of one more run on an observation, 20 pixels apart, and all that they are of.
+
+    Another version finds the same sources again.
+
+    Parameters
+    ----------
+    status
+        Of the difference image.
+    changes
+        To the rows of the candidates.
+    """
+    model, observation = rows.model_row(version), rows.observation_row(number)
+    processed = rows.preprocess_row(observation)
+    difference = rows.difference_row(processed, version, status=status)
+    run = rows.model_run_row(difference, model, version)
+    for table, row in (
+        (Survey, rows.survey_row()),
+        (Model, model),
+        (Observation, observation),
+        (PreprocessRun, processed),
+        (DifferenceRun, difference),
+        (ModelRun, run),
+    ):
+        connection.execute(insert_or(table).values(**row).on_conflict_do_nothing())
+    candidates = [
+        rows.candidate_row(difference, 20.0 * i, 30.0, **changes) for i in range(len(confidences))
+    ]
+    detections = [
+        rows.detection_row(run, candidate, confidence_score=confidence)
+        for candidate, confidence in zip(candidates, confidences, strict=True)
+    ]
+    connection.execute(insert(Candidate), candidates)
+    connection.execute(insert(Detection), detections)
+    return [row["id"] for row in detections]
+
+
+def inherit(connection: Connection, *detections: UUID) -> int:
+    """Let the runs of detections inherit, as storing them does."""
+    runs = select(Detection.model_run_id).where(Detection.id.in_(detections))
+    return inherit_verdicts(connection, connection.scalars(runs).all())
