@@ -61,6 +61,18 @@ class Settings(DefinitionSettings):
     max_frame_mpix: float = Field(
         default=256.0, gt=0, le=4096, description="Largest frame accepted, in 10^6 pixels."
     )
+    labels_min_verdicts: int = Field(
+        default=50, ge=1, le=50_000, description="New verdicts that suffice to make labels anew."
+    )
+    labels_max_wait_s: float = Field(
+        default=900,
+        gt=0,
+        le=7 * 86400,
+        description="Seconds that a new verdict waits for labels at most, however few there are.",
+    )
+    max_waiting_detections: int = Field(
+        default=10_000, ge=0, description="Detections awaiting a verdict above which a check warns."
+    )
 
 
 @lru_cache(maxsize=1)

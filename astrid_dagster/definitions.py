@@ -6,14 +6,22 @@ import dagster as dg
 
 from astrid_core.settings import DefinitionSettings
 from astrid_dagster.assets import ALL_ASSETS
+from astrid_dagster.assets.validation import queue_depth, validation_events
 from astrid_dagster.executors import executor
 from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.io_managers.scratch import ScratchIOManager
-from astrid_dagster.jobs import crossmatches, depth, nightly, reference_nights, references
+from astrid_dagster.jobs import (
+    crossmatches,
+    depth,
+    labels,
+    nightly,
+    reference_nights,
+    references,
+)
 from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
 from astrid_dagster.schedules import every_noon
-from astrid_dagster.sensors import report_failed_runs
+from astrid_dagster.sensors import refresh_labels, report_failed_runs
 
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -29,10 +37,11 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "scratch_io": ScratchIOManager(store=store),
     }
     return dg.Definitions(
-        assets=[*ALL_ASSETS],
-        jobs=[nightly, reference_nights, references, depth, crossmatches],
+        assets=[*ALL_ASSETS, validation_events],
+        asset_checks=[queue_depth],
+        jobs=[nightly, reference_nights, references, depth, crossmatches, labels],
         schedules=[every_noon],
-        sensors=[report_failed_runs],
+        sensors=[refresh_labels, report_failed_runs],
         executor=executor(DefinitionSettings().executor),
         resources=resources | dict(resource_overrides or {}),
     )

@@ -1,4 +1,4 @@
-"""Jobs: a night from files to detections, the reference sets, depth, and cross-matches."""
+"""Jobs: a night from files to detections, reference sets, depth, cross-matches, labels."""
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.validation import snapshot_labels
 
 nightly = dg.define_asset_job(
     "nightly",
@@ -40,4 +41,11 @@ crossmatches = dg.define_asset_job(
     selection=dg.AssetSelection.assets(crossmatch),
     description="Ask the catalogues that the survey's configuration names (none by default) what "
     "lies where a night's objects were detected.",
+)
+
+labels = dg.define_asset_job(
+    "labels",
+    selection=dg.AssetSelection.assets(snapshot_labels),
+    description="Snapshot what all verdicts add up to, and look how many detections await one. "
+    "The sensor refresh_labels asks for it as verdicts come in.",
 )

@@ -62,7 +62,7 @@ class DatabaseResource(dg.ConfigurableResource):
         Raises
         ------
         DatabaseError
-            As :func:`~astrid_dagster.io_managers.transactions.in_transaction` does.
+            As :func:`~dbschema.transactions.in_transaction` does.
         """
         return in_transaction(self.engine(), work)
 

@@ -1,4 +1,4 @@
-"""Sensors: a failed run is told to people."""
+"""Sensors: a failed run is told to people, and people's verdicts become labels."""
 
 import json
 import urllib.request
@@ -6,9 +6,89 @@ import urllib.request
 import dagster as dg
 from dagster._utils.error import SerializableErrorInfo
 
+from astrid_core.curation.batches import (
+    Batch,
+    describe_batch,
+    format_cursor,
+    parse_cursor,
+    read_batch,
+    why_due,
+)
+from astrid_core.curation.events import EventCursor
+from astrid_core.curation.reviewers import Fraction, reviewer_statistics
+from astrid_core.curation.snapshot import total_of
 from astrid_core.settings import get_settings
+from astrid_dagster import tags
+from astrid_dagster.assets.validation import show_fraction, validation_events
+from astrid_dagster.jobs import labels
+from astrid_dagster.resources import DatabaseResource
 
 _TIMEOUT_S = 10
+
+
+# --- verdicts -----------------------------------------------------------------------------
+
+
+@dg.sensor(
+    job=labels,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Makes labels anew once ASTRID_LABELS_MIN_VERDICTS verdicts have come in, or "
+    "the first of fewer has waited ASTRID_LABELS_MAX_WAIT_S. Every verdict is in one batch, and "
+    "every batch makes one run. It reads the verdicts themselves, not events about them.",
+)
+def refresh_labels(
+    context: dg.SensorEvaluationContext, database: DatabaseResource
+) -> dg.SensorResult:
+    """Ask for labels of the verdicts behind the cursor, if they are due."""
+    after = _last_launched(context.instance, parse_cursor(context.cursor))
+    settings = get_settings()
+    batch = database.run(lambda connection: read_batch(connection, after))
+    is_due, why = why_due(batch, settings.labels_min_verdicts, settings.labels_max_wait_s)
+    context.log.info(why)
+    if not is_due:
+        return dg.SensorResult(skip_reason=why, cursor=format_cursor(after))
+    agreement = database.run(
+        lambda connection: total_of([one.agreement for one in reviewer_statistics(connection)])
+    )
+    return dg.SensorResult(
+        run_requests=[_run_request(batch, why)],
+        asset_events=[_verdicts_came(batch, why, agreement)],
+        cursor=format_cursor(batch.last),
+    )
+
+
+def _last_launched(instance: dg.DagsterInstance, cursor: EventCursor | None) -> EventCursor | None:
+    """The cursor, moved behind what runs were launched for already.
+
+    A daemon that dies after launching a run has not kept the cursor behind its batch; by
+    then more verdicts may have come in, so that the same batch cannot be cut again.
+    """
+    while runs := instance.get_runs(
+        dg.RunsFilter(job_name=labels.name, tags={tags.LABELS_AFTER: format_cursor(cursor)}),
+        limit=1,
+    ):
+        cursor = parse_cursor(runs[0].tags[tags.LABELS_LAST])
+    return cursor
+
+
+def _run_request(batch: Batch, why: str) -> dg.RunRequest:
+    after, last = format_cursor(batch.after), format_cursor(batch.last)
+    return dg.RunRequest(
+        run_key=f"{after}..{last}",
+        tags={tags.LABELS_AFTER: after, tags.LABELS_LAST: last, tags.LABELS_WHY: why},
+    )
+
+
+def _verdicts_came(batch: Batch, why: str, agreement: Fraction) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        validation_events.key,
+        description=why,
+        metadata=describe_batch(batch) | {"agreement": show_fraction(agreement)},
+    )
+
+
+# --- failures -----------------------------------------------------------------------------
 
 
 @dg.run_failure_sensor(

@@ -19,4 +19,14 @@ INGEST = "ingest"
 IMAGING = "imaging"
 REFERENCES = "references"
 DETECTION = "detection"
+CURATION = "curation"
 MONITORING = "monitoring"
+
+LABELS_AFTER = "astrid/labels_after"
+"""Cursor of verdicts before the batch that a run makes labels of."""
+
+LABELS_LAST = "astrid/labels_last"
+"""Cursor behind it."""
+
+LABELS_WHY = "astrid/labels_why"
+"""Why the run was asked for."""

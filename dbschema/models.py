@@ -27,6 +27,7 @@ from dbschema.base import Run as _Run
 from dbschema.base import clock as _clock
 from dbschema.base import states as _states
 from dbschema.crossmatch_models import CatalogueAnswer, Crossmatch, CrossmatchRun
+from dbschema.label_models import LabelSnapshot, SnapshotLabel
 from dbschema.object_models import ForcedPhotometry, ForcedRun, ObjectDetection, SkyObject
 from dbschema.review_models import (
     ApiKey,
@@ -58,6 +59,7 @@ __all__ = [
     "GoldItem",
     "IngestRun",
     "Json",
+    "LabelSnapshot",
     "Model",
     "ModelRun",
     "ObjectDetection",
@@ -70,6 +72,7 @@ __all__ = [
     "SignInLink",
     "SignInSession",
     "SkyObject",
+    "SnapshotLabel",
     "Survey",
     "User",
     "ValidationEvent",

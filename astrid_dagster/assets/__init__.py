@@ -14,6 +14,7 @@ from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.validation import snapshot_labels
 
 NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
     ingest,
@@ -31,4 +32,6 @@ ALL_ASSETS: Sequence[dg.AssetsDefinition] = (
     build_references,
     measure_depth,
     crossmatch,
+    snapshot_labels,
 )
+"""Everything that runs make. What people make, ``validation_events``, no run does."""

@@ -50,13 +50,24 @@ def fits_out(description: str, group: str, code_version: str) -> dg.AssetOut:
     return _out("fits_io", {"s3", "fits"}, description, group, code_version)
 
 
-def table_out(description: str, group: str, code_version: str) -> dg.AssetOut:
+def table_out(
+    description: str,
+    group: str,
+    code_version: str,
+    freshness_policy: dg.FreshnessPolicy | None = None,
+) -> dg.AssetOut:
     """Declaration of an asset whose rows are in Postgres."""
-    return _out("postgres_io", {"postgres", "table"}, description, group, code_version)
+    kinds = {"postgres", "table"}
+    return _out("postgres_io", kinds, description, group, code_version, freshness_policy)
 
 
 def _out(
-    io_manager_key: str, kinds: set[str], description: str, group: str, code_version: str
+    io_manager_key: str,
+    kinds: set[str],
+    description: str,
+    group: str,
+    code_version: str,
+    freshness_policy: dg.FreshnessPolicy | None = None,
 ) -> dg.AssetOut:
     return dg.AssetOut(
         description=description,
@@ -65,6 +76,7 @@ def _out(
         code_version=code_version,
         group_name=group,
         owners=[tags.OWNER],
+        freshness_policy=freshness_policy,
     )
 
 

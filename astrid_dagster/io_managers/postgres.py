@@ -18,7 +18,7 @@ from astrid_dagster.resources import DatabaseResource
 from dbschema.models import Base, Detection
 
 _POSTGRES = postgresql.dialect()
-_MAIN_TABLE = {"reference_runs": "reference_frames"}
+_MAIN_TABLE = {"reference_runs": "reference_frames", "labels": "label_snapshots"}
 """Assets whose main table has another name than they."""
 
 

@@ -260,6 +260,7 @@ def changes_query(observation_ids: Sequence[UUID]) -> Rows:
         .where(
             observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
             ObjectDetection.status == "active",
+            Detection.status == "active",
         )
         .order_by(Detection.id)
     )

@@ -33,7 +33,10 @@ GRAPH = {
     "forced_photometry": {"objects", "reference_frames", "difference_images", "difference_runs"},
     "survey_depth": {"processed_frames", "difference_runs", "reference_frames"},
     "crossmatches": {"objects"},
+    "validation_events": {"detections"},
+    "labels": {"validation_events"},
 }
+UNPARTITIONED = {"validation_events", "labels"}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +62,12 @@ def test_every_asset_says_what_it_is(graph) -> None:
         assert node.code_version, key
 
 
-def test_references_are_by_survey_and_everything_else_by_survey_and_night(graph) -> None:
+def test_references_are_by_survey_labels_whole_and_the_rest_by_survey_and_night(graph) -> None:
     for key in graph.get_all_asset_keys():
         partitions = graph.get(key).partitions_def
-        if key.to_user_string() in ("reference_frames", "reference_runs"):
+        if key.to_user_string() in UNPARTITIONED:
+            assert partitions is None
+        elif key.to_user_string() in ("reference_frames", "reference_runs"):
             assert isinstance(partitions, dg.StaticPartitionsDefinition)
         else:
             assert isinstance(partitions, dg.MultiPartitionsDefinition)
@@ -88,6 +93,7 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
         ("survey_depth", "every_frame_injected"): True,
         ("survey_depth", "completeness_as_promised"): False,
         ("crossmatches", "every_catalogue_answered"): False,
+        ("labels", "queue_depth"): False,
     }
 
 
@@ -99,6 +105,7 @@ def test_only_the_unet_op_asks_for_a_gpu() -> None:
     others = [
         op
         for assets in defs.assets
+        if isinstance(assets, dg.AssetsDefinition)
         for op in assets.node_def.iterate_op_defs()
         if op.name != score_with_unet.name
     ]
@@ -106,24 +113,29 @@ def test_only_the_unet_op_asks_for_a_gpu() -> None:
     assert not any(op.pool or "dagster-k8s/config" in op.tags for op in others)
 
 
-def test_jobs_schedule_and_sensor_are_there() -> None:
-    assert {job.name for job in defs.jobs} == {
-        "nightly",
-        "reference_nights",
-        "references",
-        "depth",
-        "crossmatches",
-    }
+def test_jobs_schedule_and_sensors_are_there() -> None:
+    jobs = {"nightly", "reference_nights", "references", "depth", "crossmatches", "labels"}
+    assert {job.name for job in defs.jobs} == jobs
     assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
-    assert [sensor.name for sensor in defs.sensors] == ["report_failed_runs"]
+    assert [sensor.name for sensor in defs.sensors] == ["refresh_labels", "report_failed_runs"]
 
 
 def test_the_nightly_job_leaves_references_depth_and_other_people_s_servers_alone() -> None:
     job = defs.resolve_job_def("nightly")
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert keys == GRAPH.keys() - {
+    left_alone = {
         "reference_frames",
         "reference_runs",
         "survey_depth",
         "crossmatches",
-    }
+    } | UNPARTITIONED
+    assert keys == GRAPH.keys() - left_alone
+
+
+def test_verdicts_are_people_s_and_labels_grow_old_when_nobody_judges(graph) -> None:
+    events, labels = (graph.get(dg.AssetKey(name)) for name in ("validation_events", "labels"))
+    assert events.is_external
+    assert labels.is_executable
+    assert labels.freshness_policy is not None
+    job = defs.resolve_job_def("labels")
+    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == {"queue_depth"}

@@ -100,9 +100,12 @@ def test_where_objects_were_seen(database: DatabaseResource) -> None:
     assert ledger.changes([mine]) == [{"observation_id": mine, "x_pix": 41.0, "y_pix": 20.0}]
     assert len(ledger.changes([one["id"] for one in observations])) == 2
     assert ledger.changes([]) == []
-    with database.engine().begin() as connection:
-        connection.execute(update(ObjectDetection).values(status="superseded"))
-    assert ledger.changes([mine]) == []
+    for table in (Detection, ObjectDetection):
+        with database.engine().begin() as connection:
+            connection.execute(update(table).values(status="superseded"))
+        assert ledger.changes([mine]) == []
+        with database.engine().begin() as connection:
+            connection.execute(update(table).values(status="active"))
 
 
 def test_nothing_is_opened_until_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
