@@ -2,7 +2,7 @@
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -26,22 +26,8 @@ from astrid_core.curation.access import (
 )
 from astrid_core.errors import NoSuchItemError, NotAllowedError, SignInError, UserError
 from dbschema.models import ApiKey, Base, SignInLink, SignInSession
-from dbschema.session import make_engine
 
 HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def engine(migrated_url: str) -> Iterator[Engine]:
-    engine = make_engine(migrated_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        yield connection
 
 
 def hour_later(connection: Connection, table: type[Base]) -> None:

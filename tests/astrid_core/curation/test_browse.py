@@ -1,13 +1,12 @@
 """Lists and cones on a real server, against the same done by hand."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from astrid_core.curation.browse import (
     DetectionFilter,
@@ -18,21 +17,7 @@ from astrid_core.curation.browse import (
 )
 from astrid_core.sky import healpix_index
 from dbschema.models import Detection, ModelRun, Observation
-from dbschema.session import make_engine
 from tests import review, rows
-
-
-@pytest.fixture
-def engine(migrated_url: str) -> Iterator[Engine]:
-    engine = make_engine(migrated_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        yield connection
 
 
 def all_pages(

@@ -1,7 +1,7 @@
 """Verdicts on a real server: nothing lost, nothing twice, nothing half done."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,21 +25,7 @@ from astrid_core.errors import (
     VerdictError,
 )
 from dbschema.models import Base, Candidate, Detection, DetectionConsensus, ValidationEvent
-from dbschema.session import make_engine
 from tests import review
-
-
-@pytest.fixture
-def engine(migrated_url: str) -> Iterator[Engine]:
-    engine = make_engine(migrated_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        yield connection
 
 
 def state(connection: Connection, detection: UUID) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ import datetime as dt
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,8 +22,7 @@ from astrid_core.curation.measuring import declare_gold, declare_repeat, retire_
 from astrid_core.curation.queue import LeasedItem, give_back, next_items
 from astrid_core.curation.strata import QueueConfig
 from astrid_core.errors import NoSuchItemError, NotAllowedError, VerdictError
-from dbschema.models import Detection, ModelRun, ReviewLease
-from dbschema.session import make_engine
+from dbschema.models import Detection, DetectionConsensus, ModelRun, ReviewLease
 from tests import review
 
 CONFIG = QueueConfig()
@@ -34,19 +32,6 @@ def only(stratum: str, **changes: Any) -> QueueConfig:
     """A queue of one stratum."""
     shares = dict.fromkeys(("uncertain", "random", "gold", "suspect"), 0.0) | {stratum: 1.0}
     return QueueConfig(**shares, **changes)
-
-
-@pytest.fixture
-def engine(migrated_url: str) -> Iterator[Engine]:
-    engine = make_engine(migrated_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.begin() as connection:
-        yield connection
 
 
 def shown(items: list[LeasedItem]) -> list[UUID]:
@@ -235,6 +220,12 @@ def test_declared_repeats_are_shown_again_when_due(connection: Connection) -> No
     assert ask(connection, by, 10) == []
     query = select(Detection.n_verdicts).where(Detection.id == now)
     assert connection.scalar(query) == 1
+    # Within this one transaction both have waited equally long: which is first would be chance.
+    connection.execute(
+        update(DetectionConsensus)
+        .where(DetectionConsensus.detection_id == later)
+        .values(updated_at=func.now() + dt.timedelta(seconds=1))
+    )
     # It did not correct the first verdict, which waits for another's.
     assert review_all(connection, review.reviewer(connection), verdict="real") == [now, later]
     assert connection.scalar(select(Detection.is_validated).where(Detection.id == now))

@@ -1,7 +1,6 @@
 """What statistics say of reviewers whose verdicts are known."""
 
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, func, select
@@ -13,18 +12,9 @@ from astrid_core.curation.queue import next_items
 from astrid_core.curation.reviewers import Fraction, ReviewerStatistics, reviewer_statistics
 from astrid_core.curation.strata import QueueConfig
 from astrid_core.monitoring.intervals import wilson_interval
-from dbschema.session import make_engine
 from tests import review
 
 GOLD = QueueConfig(uncertain=0, random=0, gold=1, suspect=0)
-
-
-@pytest.fixture
-def connection(migrated_url: str) -> Iterator[Connection]:
-    engine = make_engine(migrated_url)
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
 
 
 def statistics(connection: Connection, by: KnownUser) -> ReviewerStatistics:
