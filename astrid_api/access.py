@@ -19,10 +19,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from astrid_api.guard import READING
 from astrid_api.services import Services, TheServices
 from astrid_core.curation.access import KnownUser, Role, user_of_api_key, user_of_session
 from astrid_core.errors import ConfigurationError, NotAllowedError, SignInError
+from astrid_stack.hosts import READING
 
 COOKIE = "astrid_session"
 CSRF_HEADER = "X-CSRF-Token"

@@ -9,7 +9,6 @@ this machine's browser. The guard refuses
 """
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,9 +17,7 @@ from astrid_api.errors import CrossSiteError, TooLargeError
 from astrid_api.limits import RateLimiter
 from astrid_api.problems import problem_of
 from astrid_core.errors import AstridError
-
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing a person would mind."""
+from astrid_stack.hosts import is_foreign, name_in
 
 _LONGEST_NUMBER = 20
 """Digits of a length that a server may have let through."""
@@ -95,14 +92,14 @@ class Guard:
     def _check_site(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if _name_in(host) not in self.host_names:
+        if name_in(host) not in self.host_names:
             raise CrossSiteError(
                 "This server does not answer to that name.",
                 remedy="Use one of ASTRID_ALLOWED_HOSTS, or 127.0.0.1.",
             )
         is_link = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
-        if (origin is not None and urlsplit(origin).netloc != host) or not (is_own or is_link):
+        if is_foreign(origin, host) or not (is_own or is_link):
             raise CrossSiteError(
                 "Requests from other sites are refused.", remedy="Use the API's own pages."
             )
@@ -112,11 +109,3 @@ def address_of(scope: Scope) -> str:
     """Address that a request comes from."""
     client = scope.get("client")
     return client[0] if client else "unknown"
-
-
-def _name_in(host: str) -> str | None:
-    """Name without port in a ``Host`` header; None if it is no such thing."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None

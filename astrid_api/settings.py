@@ -4,8 +4,7 @@ from pydantic import Field
 
 from astrid_core.curation.queue import QueueConfig
 from astrid_core.settings import Settings
-
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+from astrid_stack.hosts import LOOPBACK_NAMES
 
 
 class ApiSettings(Settings):

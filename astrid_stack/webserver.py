@@ -12,7 +12,6 @@ browser, which could launch runs or forge materializations. The guard refuses
 
 import os
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from dagster_webserver import app as webserver_app
 from dagster_webserver import cli
@@ -22,10 +21,10 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from astrid_stack.hosts import LOOPBACK_NAMES, READING, is_foreign, name_in
+
 ALLOWED_HOSTS_VARIABLE = "ASTRID_ALLOWED_HOSTS"
 """Names, separated by commas, under which a proxy serves the UI to people."""
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Guard:
@@ -58,11 +57,11 @@ class Guard:
         host = headers.get("host", "")
         method = scope.get("method", "GET")
         origin = headers.get("origin")
-        if _name_in(host) not in self.allowed_hosts:
+        if name_in(host) not in self.allowed_hosts:
             return f"This server does not answer to that name; see {ALLOWED_HOSTS_VARIABLE}."
-        if origin is not None and urlsplit(origin).netloc != host:
+        if is_foreign(origin, host):
             return "Requests from other sites are refused."
-        if scope["type"] == "websocket" or method in _READING:
+        if scope["type"] == "websocket" or method in READING:
             # Links from elsewhere may be followed; GraphQL is never a page to open.
             by_link = scope["type"] == "http" and b"query=" in scope["query_string"]
             if by_link and scope["path"].endswith("/graphql"):
@@ -70,14 +69,6 @@ class Guard:
             return None
         if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return "Only JSON is taken."
-        return None
-
-
-def _name_in(host: str) -> str | None:
-    """Name without port in a ``Host`` header; None if it is no such thing."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
         return None
 
 

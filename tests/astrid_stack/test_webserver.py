@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from astrid_stack.webserver import LOOPBACK_NAMES, Guard
+from astrid_stack.hosts import LOOPBACK_NAMES
+from astrid_stack.webserver import Guard
 
 HERE = "http://localhost:3000"
 JSON = {"content-type": "application/json"}

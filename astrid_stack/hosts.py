@@ -1,0 +1,25 @@
+"""By which names a server on loopback may be called, and from which pages.
+
+Out of reach of other machines, it is not out of reach of web pages open in this machine's
+browser: what every server of AstrID refuses them is decided here.
+"""
+
+from urllib.parse import urlsplit
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing a person would mind."""
+
+
+def name_in(host: str) -> str | None:
+    """Name without port in a ``Host`` header; None if it is no such thing."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def is_foreign(origin: str | None, host: str) -> bool:
+    """Whether an ``Origin`` header names another site than the ``Host`` header does."""
+    return origin is not None and urlsplit(origin).netloc != host
