@@ -214,19 +214,13 @@ def sightings_query(survey: str, night: dt.date) -> Rows:
 
     One row for each detection; an observation without any has one, with nulls.
     """
-    links = (
-        select(
-            Detection.id.label("detection_id"),
-            ObjectDetection.object_id,
-            Detection.ra,
-            Detection.dec,
-            DifferenceRun.observation_id,
-        )
-        .join(ObjectDetection, ObjectDetection.detection_id == Detection.id)
-        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
-        .where(ObjectDetection.status == "active", Detection.status == "active")
-        .subquery()
-    )
+    links = _seen(
+        Detection.id.label("detection_id"),
+        ObjectDetection.object_id,
+        Detection.ra,
+        Detection.dec,
+        DifferenceRun.observation_id,
+    ).subquery()
     return (
         select(
             Observation.id.label("observation_id"),
@@ -253,16 +247,20 @@ def changes_query(observation_ids: Sequence[UUID]) -> Rows:
     """Where on these observations objects were detected: what is known to change there."""
     observation = DifferenceRun.observation_id
     return (
-        select(observation, Detection.x_pix, Detection.y_pix)
+        _seen(observation, Detection.x_pix, Detection.y_pix)
+        .where(observation == any_(literal(list(observation_ids), ARRAY(Uuid))))
+        .order_by(Detection.id)
+    )
+
+
+def _seen(*columns: Any) -> Rows:
+    """Columns of the detections that belong to objects, with their difference runs'."""
+    return (
+        select(*columns)
         .select_from(ObjectDetection)
         .join(Detection, Detection.id == ObjectDetection.detection_id)
         .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
-        .where(
-            observation == any_(literal(list(observation_ids), ARRAY(Uuid))),
-            ObjectDetection.status == "active",
-            Detection.status == "active",
-        )
-        .order_by(Detection.id)
+        .where(ObjectDetection.status == "active", Detection.status == "active")
     )
 
 
