@@ -54,9 +54,10 @@ def from_token(token: str, *kinds: Callable[[str], Any]) -> tuple[Any, ...]:
         ) from error
 
 
-def _utc(time: dt.datetime) -> dt.datetime:
+def utc(time: dt.datetime) -> dt.datetime:
+    """A time, taken for UTC where it does not say."""
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
-UtcTime = Annotated[dt.datetime, AfterValidator(_utc)]
+UtcTime = Annotated[dt.datetime, AfterValidator(utc)]
 """A time, UTC where it does not say."""

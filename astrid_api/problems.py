@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from astrid_api.errors import BadRequestError, CrossSiteError, TooLargeError, TooManyRequestsError
 from astrid_api.headers import SECURITY_HEADERS
+from astrid_api.pages import page
 from astrid_core.errors import (
     AstridError,
     DatabaseError,
@@ -36,6 +37,8 @@ from astrid_core.errors import (
 _log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_KEPT = frozenset({"www-authenticate", "retry-after", "allow"})
+"""Headers of a problem that it keeps as a page."""
 
 _STATUSES: Mapping[type[AstridError], HTTPStatus] = {
     BadRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -103,18 +106,18 @@ def add_problems(app: FastAPI) -> None:
     """Answer every error of an application with problem details."""
 
     @app.exception_handler(AstridError)
-    def _ours(_: Request, error: AstridError) -> Response:
-        return problem_of(error)
+    def _ours(request: Request, error: AstridError) -> Response:
+        return _for_people(request, problem_of(error))
 
     @app.exception_handler(HTTPException)
-    def _plain(_: Request, error: HTTPException) -> Response:
+    def _plain(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         answer = _answer(status, "http", status.phrase, f"{error.detail}.", "See /docs.")
         answer.headers.update(error.headers or {})
-        return answer
+        return _for_people(request, answer)
 
     @app.exception_handler(RequestValidationError)
-    def _unreadable(_: Request, error: RequestValidationError) -> Response:
+    def _unreadable(request: Request, error: RequestValidationError) -> Response:
         # What was given is left out: it may be a secret in the wrong place.
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
@@ -122,7 +125,7 @@ def add_problems(app: FastAPI) -> None:
         )
         title = "A request does not fit its description."
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return _answer(status, "bad-request", title, wrong, "See /docs.")
+        return _for_people(request, _answer(status, "bad-request", title, wrong, "See /docs."))
 
     @app.exception_handler(PoolTimeoutError)
     def _busy(_: Request, error: PoolTimeoutError) -> Response:
@@ -136,6 +139,20 @@ def add_problems(app: FastAPI) -> None:
         # This one is sent outside of all middleware.
         answer.headers.update(SECURITY_HEADERS)
         return answer
+
+
+def _for_people(request: Request, answer: Response) -> Response:
+    """A problem as a page, where somebody opened an address in a browser."""
+    if not request.headers.get("accept", "").startswith("text/html"):
+        return answer
+    problem = Problem.model_validate_json(bytes(answer.body))
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        shown = page("sign_in.html", problem.status, link="", problem=problem.detail)
+    else:
+        shown = page("problem.html", problem.status, problem=problem)
+    for name in _KEPT.intersection(answer.headers):
+        shown.headers[name] = answer.headers[name]
+    return shown
 
 
 def _own_fault(status: HTTPStatus, kind: str, title: str, error: Exception) -> Response:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+from astropy.visualization import ZScaleInterval
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -14,6 +15,9 @@ _LABEL_PIX = 14
 _POSITIVE_RGB = (255, 176, 0)
 _NEGATIVE_RGB = (64, 200, 255)
 _PAPER_RGB = (24, 26, 30)
+_DIFFERENCE_SIGMA = 8.0
+_LEAST = 1e-30
+"""Range of an image that does not vary."""
 
 
 def stretch(data: F32, low: float, high: float) -> NDArray[np.uint8]:
@@ -22,7 +26,7 @@ def stretch(data: F32, low: float, high: float) -> NDArray[np.uint8]:
     The knee sits at a tenth of the range, where faint sources lift off the noise without
     bright ones burning out.
     """
-    span = max(high - low, 1e-30)
+    span = max(high - low, _LEAST)
     scaled: F32 = np.clip((np.nan_to_num(data, nan=low) - low) / span, 0.0, 1.0)
     grey = np.arcsinh(10.0 * scaled) / np.arcsinh(10.0)
     return np.rint(255.0 * grey).astype(np.uint8)
@@ -46,6 +50,23 @@ def common_limits(*images: F32) -> tuple[float, float]:
     return float(low), float(max(high, middle + (middle - low) * 4.0))
 
 
+def zscale_limits(*images: F32) -> tuple[float, float]:
+    """Data limits of IRAF's zscale over several images of one sky, for one faint source."""
+    pixels = np.concatenate([image[np.isfinite(image)] for image in images])
+    if pixels.size == 0:
+        return 0.0, 1.0
+    low, high = ZScaleInterval().get_limits(pixels)
+    return float(low), float(high)
+
+
+def difference_limit(difference: F32) -> float:
+    """Data value at which a difference's colours are full: 8 times its noise."""
+    if not np.isfinite(difference).any():
+        return 1.0
+    noise = 1.4826 * float(np.nanmedian(np.abs(difference)))
+    return _DIFFERENCE_SIGMA * max(noise, _LEAST)
+
+
 def difference_panels(
     science: F32,
     reference: F32,
@@ -66,11 +87,10 @@ def difference_panels(
         Side of a panel's longer edge in the picture. y grows upwards, as on the sky.
     """
     low, high = common_limits(science, reference)
-    noise = 1.4826 * float(np.nanmedian(np.abs(difference))) if np.isfinite(difference).any() else 1
     panels = {
         "science": _grey(stretch(science, low, high)),
         "reference": _grey(stretch(reference, low, high)),
-        "difference": diverging(difference, 8.0 * max(noise, 1e-30)),
+        "difference": diverging(difference, difference_limit(difference)),
         "S_corr (-8 to 8)": diverging(scorr, 8.0),
     }
     ny, nx = science.shape

@@ -26,7 +26,7 @@ from astrid_core.curation.details import DetectionDetails, cutout_place, detecti
 from astrid_core.curation.events import Judgement, Recorded, record_verdict, undo_verdict
 from astrid_core.curation.taxonomy import CURRENT, Verdict
 from astrid_core.extraction.cutouts import F32, PLANES, cutout_fits, read_one_cutout
-from astrid_core.preview import difference_panels
+from astrid_core.preview import difference_limit, difference_panels, zscale_limits
 
 router = APIRouter(tags=["detections"], responses=responses(401, 403, 422, 429, 503))
 
@@ -157,11 +157,15 @@ def cutout(
 
     `float32`: the pixels alone, little-endian, planes by rows by columns (their numbers are
     in X-Cutout-Shape), y upwards, NaN where there is no data. Their SHA-256, which a verdict
-    names, is in X-Cutout-SHA256. `png`: to look at. `fits`: an image of four planes.
+    names, is in X-Cutout-SHA256; X-Cutout-Limits has the values that are black and white of
+    science and reference by zscale, and the one where the difference's colours are full. `png`:
+    to look at. `fits`: an image of four planes.
     """
     place = services.ask(lambda connection: cutout_place(connection, detection_id))
     read = partial(services.store.get_range, place.key)
     pixels = read_one_cutout(read, place.index, place.sha256)
+    science, reference, difference, _ = pixels
+    limits = (*zscale_limits(science, reference), difference_limit(difference))
     return Response(
         _as_bytes(pixels, format, place.candidate_id),
         media_type=_MEDIA_TYPES[format],
@@ -169,6 +173,7 @@ def cutout(
             "X-Cutout-SHA256": place.sha256,
             "X-Cutout-Shape": ",".join(map(str, pixels.shape)),
             "X-Cutout-Planes": ",".join(PLANES),
+            "X-Cutout-Limits": ",".join(map(repr, limits)),
             "ETag": f'"{place.sha256}-{format}"',
             "Cache-Control": "private, max-age=300",
         },

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from astrid_api.access import Viewer, roles_of
-from astrid_api.pages import page
+from astrid_api.access import SessionCookie, Viewer, roles_of
+from astrid_api.pages import own_page
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,7 +19,7 @@ def description(_: Viewer, request: Request) -> dict[str, Any]:
 
 
 @router.get("/docs")
-def documentation(_: Viewer, request: Request) -> HTMLResponse:
+def documentation(user: Viewer, cookie: SessionCookie, request: Request) -> HTMLResponse:
     """The same as a page. FastAPI's own fetches its scripts from elsewhere."""
     roles = {(method, path): role for method, path, role in roles_of(request.app)}
-    return page("docs.html", api=request.app.openapi(), roles=roles)
+    return own_page("docs.html", user, cookie, api=request.app.openapi(), roles=roles)

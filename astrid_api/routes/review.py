@@ -12,6 +12,8 @@ from astrid_api.paging import UtcTime
 from astrid_api.problems import responses
 from astrid_api.services import Services, TheServices
 from astrid_core.curation.access import Role, user_of_id
+from astrid_core.curation.backlog import count_waiting
+from astrid_core.curation.item import ReviewItem, review_item
 from astrid_core.curation.queue import MAX_ITEMS, LeasedItem, give_back, next_items
 from astrid_core.curation.reviewers import ReviewerStatistics, reviewer_statistics
 
@@ -26,6 +28,12 @@ class QueueItems(BaseModel):
     """Items that are the reviewer's to judge."""
 
     items: list[LeasedItem]
+
+
+class Progress(BaseModel):
+    """How much there is to do."""
+
+    n_waiting: int = Field(description="Detections that nothing is decided about.")
 
 
 class EndedLeases(BaseModel):
@@ -56,6 +64,18 @@ def queue(
     """
     config = services.settings.review_queue
     return QueueItems(items=services.ask(lambda c: next_items(c, reviewer, n, config)))
+
+
+@router.get("/review/items/{detection_id}", responses=responses(404))
+def item(_: Reviewer, services: TheServices, detection_id: UUID) -> ReviewItem:
+    """A detection to judge: nothing tells what the model or anybody else makes of it."""
+    return services.ask(lambda connection: review_item(connection, detection_id))
+
+
+@router.get("/review/progress")
+def progress(_: Reviewer, services: TheServices) -> Progress:
+    """How much is left to judge, by whomever."""
+    return Progress(n_waiting=services.ask(count_waiting))
 
 
 @router.delete("/review/leases")

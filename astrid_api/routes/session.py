@@ -19,7 +19,7 @@ from astrid_core.errors import SignInError
 
 router = APIRouter(tags=["signing in"])
 
-HOME = "/docs"
+HOME = "/"
 """Where one finds oneself signed in."""
 
 

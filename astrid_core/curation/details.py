@@ -270,17 +270,17 @@ def detection_details(connection: Connection, detection_id: UUID) -> DetectionDe
     with Session(connection) as session:
         row = session.execute(query).one_or_none()
         if row is None:
-            raise _no_detection(detection_id)
+            raise no_detection(detection_id)
         detection, observation, survey, processed, reference, difference = row[:6]
         run, model, candidate, object_id = row[6:]
-        return _view(
+        return view(
             DetectionDetails,
             detection,
             survey=survey,
             object_id=object_id,
-            observation=_view(ObservationDetails, observation),
-            candidate=candidate and _view(CandidateDetails, candidate),
-            judged_by=_view(
+            observation=view(ObservationDetails, observation),
+            candidate=candidate and view(CandidateDetails, candidate),
+            judged_by=view(
                 JudgeDetails,
                 run,
                 model_name=model.name,
@@ -309,7 +309,7 @@ def cutout_place(connection: Connection, detection_id: UUID) -> CutoutPlace:
     )
     row = connection.execute(query).one_or_none()
     if row is None:
-        raise _no_detection(detection_id)
+        raise no_detection(detection_id)
     if row[0] is None:
         raise NoSuchItemError(
             f"Detection {detection_id} is a U-Net component, which has no cutout.",
@@ -333,14 +333,15 @@ def object_details(connection: Connection, object_id: UUID) -> ObjectDetails:
                 f"There is no object {object_id}.", remedy="Look it up from a detection of it."
             )
         curve = assemble_light_curve(measurements_of(connection, object_id))
-        return _view(ObjectDetails, found, light_curve=curve)
+        return view(ObjectDetails, found, light_curve=curve)
 
 
-def _no_detection(detection_id: UUID) -> NoSuchItemError:
+def no_detection(detection_id: UUID) -> NoSuchItemError:
+    """That there is no such detection."""
     return NoSuchItemError(f"There is no detection {detection_id}.", remedy="List the detections.")
 
 
-def _view(kind: type[_View], row: Base, **more: Any) -> _View:
+def view(kind: type[_View], row: Base, **more: Any) -> _View:
     """A dataclass of a row's columns, and what else it has."""
     names = getattr(kind, "__dataclass_fields__", {}).keys() - more.keys()
     return kind(**{name: getattr(row, name) for name in names}, **more)
@@ -356,19 +357,19 @@ def _made_from(
     of_reference = (
         ()
         if reference is None
-        else (_view(SourceObject, reference, stage="reference", key=reference.reference_fits_path),)
+        else (view(SourceObject, reference, stage="reference", key=reference.reference_fits_path),)
     )
     return (
         raw,
-        _view(SourceObject, processed, stage="processed", key=processed.processed_fits_path),
+        view(SourceObject, processed, stage="processed", key=processed.processed_fits_path),
         *of_reference,
-        _view(SourceObject, difference, stage="difference", key=difference.difference_fits_path),
+        view(SourceObject, difference, stage="difference", key=difference.difference_fits_path),
     )
 
 
 def _consensus(session: Session, detection_id: UUID) -> ConsensusDetails | None:
     found = session.get(DetectionConsensus, detection_id)
-    return None if found is None else _view(ConsensusDetails, found)
+    return None if found is None else view(ConsensusDetails, found)
 
 
 def _verdicts(connection: Connection, detection_id: UUID) -> tuple[GivenVerdict, ...]:

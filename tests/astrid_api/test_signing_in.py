@@ -37,7 +37,7 @@ def test_a_link_signs_in_once_by_post(
     assert f'value="{link}"' in page.text
     assert client.get("/session").status_code == 401  # to look at the page uses nothing up
     answer = client.post("/sign-in", data={"link": link})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/docs")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
