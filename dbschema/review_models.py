@@ -213,7 +213,7 @@ class ValidationEvent(Base):
         ForeignKey("models.id"), comment="model whose score stood behind the item"
     )
     cutout_sha256: Mapped[str | None] = _human(
-        comment="hash of the cutout the reviewer saw; null for a U-Net component, which has none"
+        comment="hash of the cutout the reviewer saw; null where the detection had none"
     )
     stratum: Mapped[str | None] = _human(
         comment="why the queue put it before them; null when they opened it themselves"
