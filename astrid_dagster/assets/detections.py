@@ -109,6 +109,9 @@ def _load(champion: ChampionResource, version: str, config: DetectionConfig) -> 
 
 
 @dg.op(
+    # Rows name the cutouts, so these are stored before; and Dagster leaves out an output of
+    # a graph that nothing waits for.
+    ins={"cutouts": dg.In(dg.Nothing)},
     out=dg.Out(io_manager_key="postgres_io"),
     description="Write model runs and detections.",
 )
@@ -162,7 +165,8 @@ def detections(
         difference_runs=difference_runs,
         preprocess_runs=preprocess_runs,
     )
-    return collect_detections(plan, score_with_unet(plan).scored)
+    cutouts, scored = score_with_unet(plan)
+    return collect_detections(plan=plan, scored=scored, cutouts=cutouts)
 
 
 def _jsonable(value: dict[str, Any]) -> dict[str, Any]:
