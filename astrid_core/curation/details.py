@@ -314,7 +314,7 @@ def cutout_place(connection: Connection, detection_id: UUID) -> CutoutPlace:
     if key is None or index is None or sha256 is None:
         raise NoSuchItemError(
             f"Detection {detection_id} is a U-Net component of a run that cut out none.",
-            remedy="Materialize the detections of its night again.",
+            remedy="Materialize the detections of its night again: the new ones have cutouts.",
         )
     return CutoutPlace(key, index, sha256)
 
