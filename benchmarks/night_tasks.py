@@ -102,7 +102,7 @@ def direct() -> dict[str, float]:
         detection = DetectionConfig()
         model = load_model(champion.weights, champion.card, champion.sha256, detection.device)
         judgements = plan_detection(
-            images, frames, candidates, champion.model_id, champion.sha256, detection
+            name, images, frames, candidates, champion.model_id, champion.sha256, detection
         )
         for task in judgements:
             keep(store, judge(task, model, bench, detection))

@@ -122,11 +122,12 @@ INSERT INTO candidates (id, difference_run_id, x_pix, y_pix, ra, dec, healpix, f
 SELECT candidate, difference, 1, 1, ra, dec, healpix, 1, 1, 'uJy', 1, 1, 1, 1, 0, '[]', false,
        'none', 0, n::text FROM source;
 INSERT INTO detections (id, model_run_id, difference_run_id, candidate_id, x_pix, y_pix, ra, dec,
-    healpix, confidence_score, detection_type, is_negative)
+    healpix, confidence_score, detection_type, is_negative, cutout_path, cutout_index,
+    cutout_sha256)
 SELECT detection, run, difference, candidate, 1, 1, ra, dec, healpix,
        -- As calibrated scores are: most are surely bogus, some surely real.
        CASE WHEN random() < 0.9 THEN random() ^ 4 ELSE 1 - random() ^ 4 END,
-       'candidate', false FROM source;
+       'candidate', false, 'none', 0, n::text FROM source;
 """
 
 # Of every fifty: four decided, one of which the model contradicts if its score does; one
@@ -262,10 +263,7 @@ def judgement(engine: Engine, item: LeasedItem, n: int) -> Judgement:
     """A verdict on what was shown."""
     with engine.connect() as connection:
         shown = connection.scalar(
-            text(
-                "SELECT c.cutout_sha256 FROM detections d JOIN candidates c"
-                " ON c.id = d.candidate_id WHERE d.id = :id"
-            ),
+            text("SELECT cutout_sha256 FROM detections WHERE id = :id"),
             {"id": item.detection_id},
         )
     return Judgement(item.detection_id, "bogus", f"bench {n}", shown, lease_id=item.lease_id)

@@ -469,6 +469,10 @@ class ModelRun(_Run, Base):
     status: Mapped[str] = mapped_column(comment="completed, degraded or failed")
     device: Mapped[str | None] = mapped_column(comment="cpu or cuda", info=CLOCK)
     n_detections: Mapped[int | None] = mapped_column(comment="detections made")
+    cutout_path: Mapped[str | None] = mapped_column(
+        comment="object key of the components' cutouts; null when there are none"
+    )
+    sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the cutouts object")
 
 
 class Detection(Base):
@@ -479,6 +483,9 @@ class Detection(Base):
         _states("status", "active", "superseded"),
         _states("detection_type", "candidate", "component"),
         CheckConstraint("confidence_score BETWEEN 0 AND 1", name="confidence_score"),
+        CheckConstraint(
+            "num_nulls(cutout_path, cutout_index, cutout_sha256) IN (0, 3)", name="cutout"
+        ),
         Index(None, "model_run_id"),
         Index(None, "difference_run_id"),
         Index(None, "healpix"),
@@ -529,6 +536,14 @@ class Detection(Base):
     confidence_score: Mapped[float] = mapped_column(comment="calibrated probability of real")
     detection_type: Mapped[str] = mapped_column(comment="candidate or component")
     is_negative: Mapped[bool] = mapped_column(comment="fainter than the reference")
+    cutout_path: Mapped[str | None] = mapped_column(
+        comment="object key of its cutout: its candidate's, or its model run's; null for a "
+        "component of a run that cut none"
+    )
+    cutout_index: Mapped[int | None] = mapped_column(comment="plane in that object")
+    cutout_sha256: Mapped[str | None] = mapped_column(
+        comment="SHA-256 of its own cutout's pixels, which a verdict names"
+    )
     is_validated: Mapped[bool] = mapped_column(
         comment="people decided that it is real or bogus: it, or the one it inherits from",
         server_default=text("false"),

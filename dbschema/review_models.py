@@ -213,7 +213,7 @@ class ValidationEvent(Base):
         ForeignKey("models.id"), comment="model whose score stood behind the item"
     )
     cutout_sha256: Mapped[str | None] = _human(
-        comment="hash of the cutout the reviewer saw; null for a U-Net component, which has none"
+        comment="hash of the cutout the reviewer saw; null where the detection had none"
     )
     stratum: Mapped[str | None] = _human(
         comment="why the queue put it before them; null when they opened it themselves"
@@ -259,6 +259,7 @@ class DetectionConsensus(Base):
             postgresql_include=["detection_id", "sole_reviewer_id", "n_events"],
             postgresql_where=text("decided_by IS NOT NULL"),
         ),
+        Index("ix_detection_consensus_latest", "updated_at", "detection_id"),
     )
 
     detection_id: Mapped[UUID] = _human(

@@ -42,11 +42,7 @@ def judgement(
     connection: Connection, detection_id: UUID, verdict: str = "real", **changes: Any
 ) -> Judgement:
     """What a reviewer's client would send who was shown the detection."""
-    shown = (
-        select(Candidate.cutout_sha256)
-        .join(Detection, Detection.candidate_id == Candidate.id)
-        .where(Detection.id == detection_id)
-    )
+    shown = select(Detection.cutout_sha256).where(Detection.id == detection_id)
     values = {"idempotency_key": f"key {next(_numbers)}"} | changes
     return Judgement(detection_id, verdict, cutout_sha256=connection.scalar(shown), **values)
 

@@ -210,6 +210,9 @@ def detection_row(model_run: Row, candidate: Row, **changes: object) -> Row:
         "is_negative": candidate["is_negative"],
         "confidence_score": 0.75,
         "detection_type": "candidate",
+        "cutout_path": candidate["cutout_path"],
+        "cutout_index": candidate["cutout_index"],
+        "cutout_sha256": candidate["cutout_sha256"],
     }
     return row | changes
 

@@ -155,6 +155,8 @@ def cutout(
 ) -> Response:
     """The cutout of a detection: science, reference, difference and S_corr.
 
+    Every detection has one, but for U-Net components found before components were cut out.
+
     `float32`: the pixels alone, little-endian, planes by rows by columns (their numbers are
     in X-Cutout-Shape), y upwards, NaN where there is no data. Their SHA-256, which a verdict
     names, is in X-Cutout-SHA256; X-Cutout-Limits has the values that are black and white of
@@ -167,7 +169,7 @@ def cutout(
     science, reference, difference, _ = pixels
     limits = (*zscale_limits(science, reference), difference_limit(difference))
     return Response(
-        _as_bytes(pixels, format, place.candidate_id),
+        _as_bytes(pixels, format, detection_id),
         media_type=_MEDIA_TYPES[format],
         headers={
             "X-Cutout-SHA256": place.sha256,
@@ -180,7 +182,7 @@ def cutout(
     )
 
 
-def _as_bytes(pixels: F32, format: Format, candidate_id: UUID) -> bytes:
+def _as_bytes(pixels: F32, format: Format, detection_id: UUID) -> bytes:
     match format:
         case "float32":
             return pixels.astype("<f4").tobytes()
@@ -188,7 +190,7 @@ def _as_bytes(pixels: F32, format: Format, candidate_id: UUID) -> bytes:
             science, reference, difference, scorr = pixels
             return difference_panels(science, reference, difference, scorr, marks=())
         case "fits":
-            return cutout_fits(pixels, candidate_id)
+            return cutout_fits(pixels, detection_id)
 
 
 # --- judging ------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ class GivenJudgement(BaseModel):
     verdict: Verdict
     cutout_sha256: str | None = Field(
         pattern=r"^[0-9a-f]{64}$",
-        description="Hash of the cutout shown; null for a U-Net component, which has none.",
+        description="Hash of the cutout shown; null where the detection has none.",
     )
     subtype: str | None = Field(default=None, max_length=64, description="Which kind of it.")
     taxonomy_version: str = Field(default=CURRENT.version, max_length=16)

@@ -86,7 +86,6 @@ class CandidateDetails:
     fwhm_pix: float
     elongation: float
     flag_names: list[str]
-    cutout_sha256: str
     status: str
 
 
@@ -158,6 +157,9 @@ class DetectionDetails:
         What it is an epoch of; None where it belongs to no object.
     candidate
         None for a U-Net component.
+    cutout_sha256
+        Hash of its cutout, which a verdict names; None for a component found before
+        components were cut out.
     made_from
         Raw file, processed frame, reference (unless there was none), difference image.
     consensus
@@ -179,6 +181,7 @@ class DetectionDetails:
     status: str
     inherited_from: UUID | None
     object_id: UUID | None
+    cutout_sha256: str | None
     observation: ObservationDetails
     candidate: CandidateDetails | None
     judged_by: JudgeDetails
@@ -199,7 +202,6 @@ class CutoutPlace:
         Of the cutout's pixels.
     """
 
-    candidate_id: UUID
     key: str
     index: int
     sha256: str
@@ -299,23 +301,22 @@ def cutout_place(connection: Connection, detection_id: UUID) -> CutoutPlace:
     Raises
     ------
     NoSuchItemError
-        If there is no such detection, or it is a U-Net component, which has no cutout.
+        If there is no such detection, or it is a U-Net component found before components
+        were cut out.
     """
-    query = (
-        select(Candidate.id, Candidate.cutout_path, Candidate.cutout_index, Candidate.cutout_sha256)
-        .select_from(Detection)
-        .outerjoin(Candidate, Candidate.id == Detection.candidate_id)
-        .where(Detection.id == detection_id)
+    query = select(Detection.cutout_path, Detection.cutout_index, Detection.cutout_sha256).where(
+        Detection.id == detection_id
     )
     row = connection.execute(query).one_or_none()
     if row is None:
         raise no_detection(detection_id)
-    if row[0] is None:
+    key, index, sha256 = row
+    if key is None or index is None or sha256 is None:
         raise NoSuchItemError(
-            f"Detection {detection_id} is a U-Net component, which has no cutout.",
-            remedy="Look at the difference image instead.",
+            f"Detection {detection_id} is a U-Net component of a run that cut out none.",
+            remedy="Materialize the detections of its night again: the new ones have cutouts.",
         )
-    return CutoutPlace(*row)
+    return CutoutPlace(key, index, sha256)
 
 
 def object_details(connection: Connection, object_id: UUID) -> ObjectDetails:

@@ -7,7 +7,7 @@ a failure, a deadlock among them: the idempotency key makes it the same event.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, Text, cast, delete, func, literal, select, tuple_, update
@@ -31,7 +31,6 @@ from astrid_core.curation.taxonomy import CURRENT, taxonomy_of
 from astrid_core.errors import NoSuchItemError, NotAllowedError, VerdictConflictError
 from dbschema.base import Xid8
 from dbschema.models import (
-    Candidate,
     Detection,
     DetectionConsensus,
     ModelRun,
@@ -39,6 +38,9 @@ from dbschema.models import (
     ReviewRepeat,
     ValidationEvent,
 )
+
+_Item: TypeAlias = Row[UUID, str | None, float]
+"""Of a detection: the model that scored it, the hash of its cutout, its confidence."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Judgement:
     idempotency_key
         Made by the client for this verdict; sent again with it, it is the same event.
     cutout_sha256
-        Hash of the cutout shown; None for a U-Net component, which has none.
+        Hash of the cutout shown; None where the detection has none.
     time_taken_s
         Seconds from showing to verdict.
     lease_id
@@ -78,11 +80,14 @@ class Recorded:
         False where the idempotency key had been used for the same before.
     consensus
         None where no verdict counts.
+    confidence_score
+        The model's, told now that the verdict cannot depend on it.
     """
 
     event_id: UUID
     is_new: bool
     consensus: Consensus | None
+    confidence_score: float
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def record_verdict(connection: Connection, reviewer: KnownUser, judgement: Judge
         "taxonomy_version": judgement.taxonomy_version,
         "note": judgement.note,
     }
-    if (known := _known(connection, reviewer, judgement.idempotency_key, row)) is not None:
+    if (known := _known(connection, reviewer, judgement.idempotency_key, row, item)) is not None:
         return known
     if judgement.cutout_sha256 != item.cutout_sha256:
         raise VerdictConflictError(
@@ -147,7 +152,8 @@ def record_verdict(connection: Connection, reviewer: KnownUser, judgement: Judge
     event_id = _append(connection, reviewer, judgement.idempotency_key, row)
     if lease is not None:
         _answer(connection, lease, event_id)
-    return Recorded(event_id, True, _settle(connection, judgement.detection_id))
+    consensus = _settle(connection, judgement.detection_id)
+    return Recorded(event_id, True, consensus, item.confidence_score)
 
 
 def undo_verdict(
@@ -178,13 +184,13 @@ def undo_verdict(
             f"Verdict {event_id} is another reviewer's.",
             remedy="Give a verdict of your own, or ask an operator.",
         )
-    _hold(connection, undone.detection_id)
+    item = _hold(connection, undone.detection_id)
     row: dict[str, Any] = {
         "detection_id": undone.detection_id,
         "verdict": "withdrawn",
         "supersedes": event_id,
     }
-    if (known := _known(connection, reviewer, idempotency_key, row)) is not None:
+    if (known := _known(connection, reviewer, idempotency_key, row, item)) is not None:
         return known
     if event_id not in {e.id for e in standing(_events(connection, undone.detection_id))}:
         raise VerdictConflictError(
@@ -197,16 +203,16 @@ def undo_verdict(
         "stratum": undone.stratum,
     }
     withdrawal = _append(connection, reviewer, idempotency_key, row)
-    return Recorded(withdrawal, True, _settle(connection, undone.detection_id))
+    consensus = _settle(connection, undone.detection_id)
+    return Recorded(withdrawal, True, consensus, item.confidence_score)
 
 
-def _hold(connection: Connection, detection_id: UUID) -> Row[UUID, str | None]:
-    """Lock a detection against other verdicts; the model and cutout behind it."""
+def _hold(connection: Connection, detection_id: UUID) -> _Item:
+    """Lock a detection against other verdicts; what it is that is judged."""
     query = (
-        select(ModelRun.model_id, Candidate.cutout_sha256)
+        select(ModelRun.model_id, Detection.cutout_sha256, Detection.confidence_score)
         .select_from(Detection)
         .join(ModelRun, ModelRun.run_id == Detection.model_run_id)
-        .outerjoin(Candidate, Candidate.id == Detection.candidate_id)
         .where(Detection.id == detection_id)
         .with_for_update(of=Detection, key_share=True)
     )
@@ -217,7 +223,7 @@ def _hold(connection: Connection, detection_id: UUID) -> Row[UUID, str | None]:
 
 
 def _known(
-    connection: Connection, reviewer: KnownUser, key: str, said: dict[str, Any]
+    connection: Connection, reviewer: KnownUser, key: str, said: dict[str, Any], item: _Item
 ) -> Recorded | None:
     """The event that a key stands for already, if it says the same."""
     query = select(ValidationEvent.__table__).where(
@@ -228,7 +234,8 @@ def _known(
         return None
     if any(event[name] != value for name, value in said.items()):
         raise _reused(reviewer, key)
-    return Recorded(event["id"], False, consensus_of(_events(connection, event["detection_id"])))
+    consensus = consensus_of(_events(connection, event["detection_id"]))
+    return Recorded(event["id"], False, consensus, item.confidence_score)
 
 
 def _reused(reviewer: KnownUser, key: str) -> VerdictConflictError:

@@ -53,7 +53,8 @@ class ReviewItem:
     measured
         None for a U-Net component, of which nothing was measured.
     cutout_sha256
-        Of the cutout that is shown with it, to be named in the verdict.
+        Of the cutout that is shown with it, to be named in the verdict; None for a U-Net
+        component of a run that cut out none.
     light_curve
         Of the object it belongs to, by time; empty where it belongs to none.
     """
@@ -116,6 +117,5 @@ def review_item(connection: Connection, detection_id: UUID) -> ReviewItem:
             frame_fwhm_pix=frame_fwhm,
             difference_fwhm_pix=difference_fwhm,
             measured=candidate and view(Measured, candidate),
-            cutout_sha256=candidate and candidate.cutout_sha256,
             light_curve=assemble_light_curve(measurements),
         )

@@ -56,8 +56,10 @@ class JudgedDetection:
     ----------
     label, subtype, n_events
         What the verdicts add up to, and how many count.
-    snr, cutout_sha256
+    snr
         None for a U-Net component.
+    cutout_sha256
+        None for a U-Net component of a run that cut out none.
     updated_at
         Time of the latest verdict.
     """
@@ -127,7 +129,7 @@ def _judged() -> Select[*tuple[Any, ...]]:
             Detection.confidence_score,
             Detection.is_negative,
             Candidate.snr,
-            Candidate.cutout_sha256,
+            Detection.cutout_sha256,
             DetectionConsensus.updated_at,
         )
         .select_from(DetectionConsensus)

@@ -1,9 +1,10 @@
-"""Cutouts: what people and the U-Net are shown of each candidate."""
+"""Cutouts: what people are shown of each candidate and each U-Net component."""
 
 import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 import numpy as np
@@ -22,6 +23,8 @@ PLANES = ("science", "reference", "difference", "scorr")
 
 _HEAD_BYTES = 8 * 2880
 """Both headers before the cutouts, with room to spare."""
+
+_REMEDY = "Re-materialize the candidates or detections that wrote it."
 
 
 def cut_triplets(
@@ -70,6 +73,7 @@ def write_cutouts(
     ids: Sequence[UUID],
     path: Path,
     provenance: dict[str, str] | None = None,
+    of: Literal["candidate", "detection"] = "candidate",
 ) -> None:
     """Write the cutouts of one difference image as FITS of reproducible bytes.
 
@@ -78,9 +82,11 @@ def write_cutouts(
     stack
         From :func:`cut_triplets`.
     ids
-        The candidates' ids, in the stack's order.
+        Whose cutouts they are, in the stack's order.
     provenance
         Extra primary cards (keyword of up to 8 characters → text).
+    of
+        Whose ids these are; the column of ids says so.
 
     Raises
     ------
@@ -92,13 +98,13 @@ def write_cutouts(
     primary = fits.PrimaryHDU()
     primary.header["PLANES"] = ",".join(PLANES)
     primary.header.update(provenance or {})
-    column = fits.Column(name="candidate_id", format="36A", array=[str(one) for one in ids])
+    column = fits.Column(name=f"{of}_id", format="36A", array=[str(one) for one in ids])
     table = fits.BinTableHDU.from_columns([column], name="IDS")
     write_hdus(fits.HDUList([primary, fits.ImageHDU(stack, name="CUTOUTS"), table]), path)
 
 
 def read_cutouts(path: Path) -> tuple[F32, list[UUID]]:
-    """Read cutouts and candidate ids written by :func:`write_cutouts`.
+    """Read cutouts and the ids of what they show, written by :func:`write_cutouts`.
 
     Raises
     ------
@@ -109,10 +115,10 @@ def read_cutouts(path: Path) -> tuple[F32, list[UUID]]:
         if "CUTOUTS" not in hdus or "IDS" not in hdus:
             raise BadFitsError(
                 f"{path} holds no cutouts",
-                remedy="Re-materialize the candidates that wrote it.",
+                remedy=_REMEDY,
             )
         stack = native(hdus["CUTOUTS"].data, np.float32)
-        return stack, [UUID(text) for text in hdus["IDS"].data["candidate_id"]]
+        return stack, [UUID(text) for text in hdus["IDS"].data.field(0)]
 
 
 def read_one_cutout(read: Callable[[int, int], bytes], index: int, sha256: str) -> F32:
@@ -143,19 +149,24 @@ def read_one_cutout(read: Callable[[int, int], bytes], index: int, sha256: str) 
     pixels = read(start + index * n_bytes, n_bytes)
     if len(pixels) == n_bytes:
         cutout = np.frombuffer(pixels, ">f4").reshape(shape).astype(np.float32)
-        if hashlib.sha256(cutout.tobytes()).hexdigest() == sha256:
+        if cutout_sha256(cutout) == sha256:
             return cutout
     raise ObjectCorruptError(
         f"Cutout {index} is not what was cut: its pixels' SHA-256 is not {sha256}.",
-        remedy="Re-materialize the candidates that wrote it.",
+        remedy=_REMEDY,
     )
 
 
-def cutout_fits(cutout: F32, candidate: UUID) -> bytes:
-    """One cutout as a FITS file of reproducible bytes, an image of all planes."""
+def cutout_sha256(cutout: F32) -> str:
+    """SHA-256 of a cutout's pixels, by which a verdict names what was shown."""
+    return hashlib.sha256(cutout.tobytes()).hexdigest()
+
+
+def cutout_fits(cutout: F32, detection: UUID) -> bytes:
+    """One detection's cutout as a FITS file of reproducible bytes, an image of all planes."""
     hdu = fits.PrimaryHDU(cutout)
     hdu.header["PLANES"] = ",".join(PLANES)
-    hdu.header["CANDID"] = str(candidate)
+    hdu.header["DETID"] = str(detection)
     hdu.add_checksum(when=FIXED_CHECKSUM_DATE)
     buffer = io.BytesIO()
     hdu.writeto(buffer)
@@ -173,7 +184,7 @@ def _find_stack(head: bytes) -> tuple[int, tuple[int, ...]]:
         shape = tuple(int(image[f"NAXIS{axis}"]) for axis in (3, 2, 1))
     except (OSError, EOFError, KeyError, ValueError) as error:
         raise BadFitsError(
-            "A file holds no cutouts where its candidates say it does.",
-            remedy="Re-materialize the candidates that wrote it.",
+            "A file holds no cutouts where the database says it does.",
+            remedy=_REMEDY,
         ) from error
     return start + len(image.tostring()), shape

@@ -1,17 +1,12 @@
 """Candidates: one difference image is searched, and its candidates' cutouts are taken."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
-
 from astrid_core.differencing.difference import DifferenceImage, read_difference
 from astrid_core.extraction.config import ExtractionConfig
-from astrid_core.extraction.cutouts import cut_triplets, write_cutouts
 from astrid_core.extraction.extract import EXTRACTION_VERSION, extract_candidates
 from astrid_core.extraction.sources import Source
 from astrid_core.flags import CandidateFlag, flag_names
@@ -21,7 +16,8 @@ from astrid_core.monitoring.scorr import searched_mpix
 from astrid_core.photometry import flux_unit_and_scale
 from astrid_core.preview import difference_panels
 from astrid_core.sky import healpix_index, sky_position
-from astrid_core.stages.bench import Bench, stage
+from astrid_core.stages.bench import Bench
+from astrid_core.stages.cutting import stage_cutouts
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
 
@@ -95,19 +91,11 @@ def _compute(task: ExtractionTask, bench: Bench) -> Success:
     preview = _preview(science, image, found.candidates)
     if not found.candidates:
         return Success(values, preview_png=preview)
-    triplets = cut_triplets(
-        image,
-        science,
-        np.array([source.x_pix for source in found.candidates]),
-        np.array([source.y_pix for source in found.candidates]),
-    )
     key = object_key("cutouts", task.survey, run["night"], task.run_id)
-    children = _candidate_rows(task, image, found.candidates, triplets, key)
-    target = bench.staging_path(key)
-    write_cutouts(triplets, [row["id"] for row in children], target, {"RUNID": str(task.run_id)})
-    staged = stage(key, target)
+    rows = _candidate_rows(task, image, found.candidates)
+    staged, children = stage_cutouts(rows, "candidate", image, science, key, task.run_id, bench)
     values |= {"cutout_path": key, "sha256": staged.sha256}
-    return Success(values, staged, tuple(children), preview)
+    return Success(values, staged, children, preview)
 
 
 def _preview(science: Frame, image: DifferenceImage, candidates: Sequence[Source]) -> bytes:
@@ -116,17 +104,13 @@ def _preview(science: Frame, image: DifferenceImage, candidates: Sequence[Source
 
 
 def _candidate_rows(
-    task: ExtractionTask,
-    image: DifferenceImage,
-    candidates: Sequence[Source],
-    triplets: NDArray[np.float32],
-    key: str,
+    task: ExtractionTask, image: DifferenceImage, candidates: Sequence[Source]
 ) -> list[Row]:
     unit, scale = flux_unit_and_scale(image.meta.zero_point_mag)
     run = task.difference["run_id"]
     degraded = CandidateFlag.DEGRADED_FRAME if task.difference["status"] == "degraded" else 0
     rows = []
-    for index, source in enumerate(candidates):
+    for source in candidates:
         ra, dec = sky_position(image.wcs, source.x_pix, source.y_pix)
         flags = int(source.flags | degraded)
         rows.append(
@@ -148,9 +132,6 @@ def _candidate_rows(
                 "flags": flags,
                 "flag_names": flag_names(flags),
                 "is_negative": source.is_negative,
-                "cutout_path": key,
-                "cutout_index": index,
-                "cutout_sha256": hashlib.sha256(triplets[index].tobytes()).hexdigest(),
                 "status": "active",
             }
         )

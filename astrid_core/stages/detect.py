@@ -1,21 +1,38 @@
-"""Detect: the U-Net judges one difference image's candidates and looks for what they missed."""
+"""Detect: the U-Net judges one difference image's candidates and looks for what they missed.
+
+Every detection has a cutout: a candidate's is the candidate's own, a component's is cut here.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
 from astrid_core.differencing.difference import DifferenceImage, read_difference
 from astrid_core.frame import read_frame
-from astrid_core.identity import component_id, config_digest, detection_id, run_id
+from astrid_core.identity import component_id, config_digest, detection_id, object_key, run_id
 from astrid_core.sky import healpix_index, sky_position
 from astrid_core.stages.bench import Bench
+from astrid_core.stages.cutting import stage_cutouts
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
 if TYPE_CHECKING:
     from astrid_core.detection.scoring import ScoredSource
     from astrid_core.detection.unet import RealBogusModel
+
+
+@dataclass(frozen=True)
+class JudgedCandidate:
+    """A candidate as far as its judgement needs it; see :class:`~dbschema.models.Candidate`."""
+
+    id: str
+    x_pix: float
+    y_pix: float
+    is_negative: bool
+    cutout_path: str
+    cutout_index: int
+    cutout_sha256: str
 
 
 @dataclass(frozen=True)
@@ -26,15 +43,16 @@ class DetectionTask:
     ----------
     science, difference
         (object key, SHA-256) of the processed frame and the difference image.
-    candidates
-        (id, x_pix, y_pix, is_negative) of each candidate.
+    cutout_key
+        Key of the object that the components' cutouts will be.
     row
         The start of its ``model_runs`` row.
     """
 
     science: tuple[str, str]
     difference: tuple[str, str]
-    candidates: tuple[tuple[str, float, float, bool], ...]
+    candidates: tuple[JudgedCandidate, ...]
+    cutout_key: str
     row: Row
 
     @property
@@ -50,12 +68,14 @@ class DetectionTask:
         return cls(
             science=(science_key, science_sha256),
             difference=(difference_key, difference_sha256),
-            candidates=tuple((str(i), x, y, n) for i, x, y, n in value["candidates"]),
+            candidates=tuple(JudgedCandidate(**one) for one in value["candidates"]),
+            cutout_key=value["cutout_key"],
             row=dict(value["row"]),
         )
 
 
 def plan_detection(
+    survey: str,
     difference_runs: Sequence[Row],
     preprocess_runs: Sequence[Row],
     candidates: Sequence[Row],
@@ -73,8 +93,9 @@ def plan_detection(
     for run in difference_runs:
         mine = found.get(run["run_id"], [])
         inputs = [run["run_id"], model_digest, *(row["id"] for row in mine)]
+        identity = run_id("model", run["observation_id"], inputs, DETECTION_VERSION, digest)
         row: Row = {
-            "run_id": run_id("model", run["observation_id"], inputs, DETECTION_VERSION, digest),
+            "run_id": identity,
             "difference_run_id": run["run_id"],
             "model_id": model_id,
             "code_version": DETECTION_VERSION,
@@ -85,13 +106,17 @@ def plan_detection(
             DetectionTask(
                 science=(science["processed_fits_path"], science["sha256"]),
                 difference=(run["difference_fits_path"], run["sha256"]),
-                candidates=tuple(
-                    (str(row["id"]), row["x_pix"], row["y_pix"], row["is_negative"]) for row in mine
-                ),
+                candidates=tuple(_judged_candidate(candidate) for candidate in mine),
+                cutout_key=object_key("component_cutouts", survey, run["night"], identity),
                 row=row,
             )
         )
     return tasks
+
+
+def _judged_candidate(row: Row) -> JudgedCandidate:
+    values = {field.name: row[field.name] for field in fields(JudgedCandidate)}
+    return JudgedCandidate(**values | {"id": str(row["id"])})
 
 
 def judge(
@@ -111,32 +136,63 @@ def _compute(
         science = read_frame(path)
     with bench.fetched(*task.difference) as path:
         difference = read_difference(path)
-    positions = [(x, y) for _, x, y, _ in task.candidates]
+    positions = [(candidate.x_pix, candidate.y_pix) for candidate in task.candidates]
     scored = detect(model, science, difference, positions, config)
-    children = tuple(_detection_row(task, difference, source) for source in scored)
-    values = {
-        "status": "completed",
-        "n_detections": len(children),
-        "device": model.device.type,
+    values = {"status": "completed", "n_detections": len(scored), "device": model.device.type}
+    judged = tuple(
+        _of_candidate(task, difference, source, task.candidates[source.candidate_index])
+        for source in scored
+        if source.candidate_index is not None
+    )
+    components = [
+        _of_component(task, difference, source)
+        for source in scored
+        if source.candidate_index is None
+    ]
+    if not components:
+        return Success(values, children=judged)
+    key = task.cutout_key
+    staged, found = stage_cutouts(
+        components, "detection", difference, science, key, task.run_id, bench
+    )
+    values |= {"cutout_path": key, "sha256": staged.sha256}
+    return Success(values, staged, (*judged, *found))
+
+
+def _of_candidate(
+    task: DetectionTask,
+    difference: DifferenceImage,
+    source: "ScoredSource",
+    candidate: JudgedCandidate,
+) -> Row:
+    identity = UUID(candidate.id)
+    return _detection_row(task, difference, source) | {
+        "id": detection_id(task.run_id, identity),
+        "candidate_id": identity,
+        "is_negative": candidate.is_negative,
+        "cutout_path": candidate.cutout_path,
+        "cutout_index": candidate.cutout_index,
+        "cutout_sha256": candidate.cutout_sha256,
     }
-    return Success(values, children=children)
+
+
+def _of_component(task: DetectionTask, difference: DifferenceImage, source: "ScoredSource") -> Row:
+    run, is_negative = task.run_id, source.is_negative
+    component = component_id(run, is_negative, source.x_peak_pix, source.y_peak_pix)
+    return _detection_row(task, difference, source) | {
+        "id": detection_id(run, component),
+        "candidate_id": None,
+        "is_negative": is_negative,
+    }
 
 
 def _detection_row(task: DetectionTask, difference: DifferenceImage, source: "ScoredSource") -> Row:
-    run = task.run_id
-    if source.candidate_index is None:
-        candidate, is_negative = None, source.is_negative
-        judged = component_id(run, is_negative, source.x_peak_pix, source.y_peak_pix)
-    else:
-        identity, _, _, is_negative = task.candidates[source.candidate_index]
-        candidate = judged = UUID(identity)
+    """What the rows of candidates and components have alike."""
     ra, dec = sky_position(difference.wcs, source.x_pix, source.y_pix)
     x_reference, y_reference = difference.reference_position(source.x_pix, source.y_pix)
     return {
-        "id": detection_id(run, judged),
-        "model_run_id": run,
+        "model_run_id": task.run_id,
         "difference_run_id": task.row["difference_run_id"],
-        "candidate_id": candidate,
         "x_pix": source.x_pix,
         "y_pix": source.y_pix,
         "ra": ra,
@@ -146,6 +202,5 @@ def _detection_row(task: DetectionTask, difference: DifferenceImage, source: "Sc
         "healpix": None if ra is None or dec is None else healpix_index(ra, dec),
         "confidence_score": source.confidence_score,
         "detection_type": source.detection_type,
-        "is_negative": is_negative,
         "status": "active",
     }

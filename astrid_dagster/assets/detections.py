@@ -1,22 +1,27 @@
 """detections: the U-Net's judgement of every candidate, and what it found besides.
 
 A graph of three ops, so that only the middle one asks for a GPU. Between ops travel keys
-and positions as JSON, never pixels: each op may run in a pod of its own.
+and positions as JSON, never pixels: each op may run in a pod of its own. The cutouts of
+U-Net components leave the middle one for the object store, before the rows that name them.
 """
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import dagster as dg
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
 from astrid_core.stages.detect import DetectionTask, judge, plan_detection
+from astrid_core.stages.outcome import Outcome
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
     FrameConfig,
+    NightStream,
     Rows,
     describe,
     open_bench,
@@ -28,7 +33,8 @@ from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import ChampionResource, RunLedger, StoreResource
 from dbschema.models import Base, Detection, Model, ModelRun
 
-_PROGRESS_EVERY = 10
+if TYPE_CHECKING:
+    from astrid_core.detection.unet import RealBogusModel
 
 
 @dg.op(
@@ -50,6 +56,7 @@ def plan_judgement(
     model = champion.resolve()
     context.log.info(f"champion is {model.name} version {model.version} ({model.sha256[:12]})")
     tasks = plan_detection(
+        part.survey.name,
         stored(difference_runs, difference_images, "run_id"),
         preprocess_runs,
         candidates,
@@ -62,7 +69,12 @@ def plan_judgement(
 
 
 @dg.op(
-    out=dg.Out(io_manager_key="scratch_io"),
+    out={
+        "cutouts": dg.Out(
+            io_manager_key="fits_io", description="Per difference image: around each component."
+        ),
+        "scored": dg.Out(io_manager_key="scratch_io", description="Runs and detections."),
+    },
     tags=tags.GPU_TAGS,
     pool=tags.GPU_POOL,
     description="Judge candidates with the U-Net: the one op that wants a GPU.",
@@ -72,35 +84,34 @@ def score_with_unet(
     plan: dict[str, Any],
     champion: ChampionResource,
     store: StoreResource,
-) -> dict[str, Any]:
+) -> Iterator[dg.Output[Any]]:
     """Score every planned difference image; a frame that fails is a failed row."""
-    # Imported here: torch takes seconds, and only this op needs it.
-    from astrid_core.detection.unet import load_model
-
     part = survey_night(context)
     config = DetectionConfig(**part.survey.detection)
     todo = [DetectionTask.from_json(value) for value in plan["todo"]]
-    runs: list[dict[str, Any]] = []
-    detections: list[dict[str, Any]] = []
-    if todo:
-        reference = champion.fetch(plan["model"]["version"])
-        model = load_model(reference.weights, reference.card, reference.sha256, config.device)
-        context.log.info(f"{len(todo)} difference images on {model.device}")
-        with open_bench(store) as bench:
-            for done, task in enumerate(todo, start=1):
-                outcome = judge(task, model, bench, config)
-                runs.append(outcome.row)
-                detections.extend(outcome.children)
-                if outcome.has_failed:
-                    context.log.warning(
-                        f"{outcome.row['error_type']}: {outcome.row['error_message']}"
-                    )
-                if done % _PROGRESS_EVERY == 0 or done == len(todo):
-                    context.log.info(f"{done} of {len(todo)} frames")
-    return _jsonable({"runs": runs, "detections": detections})
+    outcomes: Iterator[Outcome] = iter(())
+    with open_bench(store) as bench:
+        if todo:
+            model = _load(champion, plan["model"]["version"], config)
+            context.log.info(f"{len(todo)} difference images on {model.device}")
+            outcomes = map(partial(judge, model=model, bench=bench, config=config), todo)
+        stream = NightStream(context, outcomes, len(todo))
+        yield dg.Output(stream.files(), "cutouts")
+    yield dg.Output(_jsonable({"runs": stream.rows, "detections": stream.children}), "scored")
+
+
+def _load(champion: ChampionResource, version: str, config: DetectionConfig) -> "RealBogusModel":
+    # Imported here: torch takes seconds, and only one op needs it.
+    from astrid_core.detection.unet import load_model
+
+    reference = champion.fetch(version)
+    return load_model(reference.weights, reference.card, reference.sha256, config.device)
 
 
 @dg.op(
+    # Rows name the cutouts, so these are stored before; and Dagster leaves out an output of
+    # a graph that nothing waits for.
+    ins={"cutouts": dg.In(dg.Nothing)},
     out=dg.Out(io_manager_key="postgres_io"),
     description="Write model runs and detections.",
 )
@@ -117,6 +128,7 @@ def collect_detections(
             "model": f"{plan['model']['name']} version {plan['model']['version']}",
             "model sha256": plan["model"]["sha256"],
             "n_detections": len(detections),
+            "n_components": sum(row["candidate_id"] is None for row in detections),
             "n_already_completed": len(plan["done"]),
             "confidence": _histogram([row["confidence_score"] for row in detections]),
         }
@@ -153,7 +165,8 @@ def detections(
         difference_runs=difference_runs,
         preprocess_runs=preprocess_runs,
     )
-    return collect_detections(plan, score_with_unet(plan))
+    cutouts, scored = score_with_unet(plan)
+    return collect_detections(plan=plan, scored=scored, cutouts=cutouts)
 
 
 def _jsonable(value: dict[str, Any]) -> dict[str, Any]:

@@ -117,7 +117,10 @@ class NightStream:
     """Outcomes of a step, passed on as they come; rows are kept, pixels are not."""
 
     def __init__(
-        self, context: dg.AssetExecutionContext, outcomes: Iterator[Outcome], total: int | None
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        outcomes: Iterator[Outcome],
+        total: int | None,
     ) -> None:
         self._context = context
         self._outcomes = outcomes

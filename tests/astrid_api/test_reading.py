@@ -18,7 +18,6 @@ from astrid_core.extraction.cutouts import F32, write_cutouts
 from astrid_core.sky import healpix_index
 from astrid_core.storage import ObjectStore
 from dbschema.models import (
-    Candidate,
     Detection,
     DifferenceRun,
     ForcedPhotometry,
@@ -161,7 +160,7 @@ def test_a_detection_shows_everything_it_was_made_from(
     assert found["observation"]["archive_id"] == observation["archive_id"]
     assert found["judged_by"]["weights_sha256"] == rows.model_row()["sha256"]
     assert found["judged_by"]["model_name"] == "test"
-    assert found["candidate"]["cutout_sha256"] == rows.digest((0.0, 30.0))
+    assert found["cutout_sha256"] == rows.digest((0.0, 30.0))
     assert found["consensus"]["label"] == "disputed"
     assert [verdict["verdict"] for verdict in found["verdicts"]] == ["bogus", "real"]
     assert found["verdicts"][1]["reviewer"] == people["reviewer"].user.name
@@ -189,7 +188,7 @@ def cutouts() -> F32:
 
 @pytest.fixture
 def detections(engine: Engine, store: ObjectStore, cutouts: F32, tmp_path: Path) -> list[UUID]:
-    """A detection per cutout, stored as the candidates' stage does."""
+    """A detection per cutout, stored as the stages do."""
     key = f"cutouts/{uuid4()}.fits"
     write_cutouts(cutouts, [uuid4() for _ in cutouts], tmp_path / "c.fits", {"RUNID": str(uuid4())})
     store.put_file(key, tmp_path / "c.fits")
@@ -201,8 +200,8 @@ def detections(engine: Engine, store: ObjectStore, cutouts: F32, tmp_path: Path)
                 "cutout_index": index,
                 "cutout_sha256": hashlib.sha256(cutouts[index].tobytes()).hexdigest(),
             }
-            of_it = Candidate.x_pix == 20.0 * index
-            connection.execute(update(Candidate).where(of_it).values(**place))
+            of_it = Detection.id == found[index]
+            connection.execute(update(Detection).where(of_it).values(**place))
     return found
 
 
@@ -228,21 +227,31 @@ def test_pixels_that_are_not_those_cut_are_never_shown(
     viewer: TestClient, engine: Engine, detections: list[UUID]
 ) -> None:
     with engine.begin() as connection:
-        connection.execute(update(Candidate).values(cutout_sha256="0" * 64))
+        connection.execute(update(Detection).values(cutout_sha256="0" * 64))
     answer = viewer.get(f"/detections/{detections[0]}/cutout")
     assert answer.status_code == 500
     assert answer.json()["type"] == "urn:astrid:problem:object-corrupt"
 
 
-def test_a_component_has_no_cutout(
-    viewer: TestClient, engine: Engine, detections: list[UUID]
+def test_a_component_has_a_cutout_unless_it_is_an_old_one(
+    viewer: TestClient, engine: Engine, detections: list[UUID], cutouts: F32
 ) -> None:
+    cut, old, _ = detections
+    none: dict[str, None] = dict.fromkeys(("cutout_path", "cutout_index", "cutout_sha256"))
     with engine.begin() as connection:
         connection.execute(update(Detection).values(candidate_id=None))
-    answer = viewer.get(f"/detections/{detections[0]}/cutout")
-    assert answer.status_code == 404
-    assert "component" in answer.json()["detail"]
-    assert viewer.get(f"/detections/{detections[0]}").json()["candidate"] is None
+        connection.execute(update(Detection).where(Detection.id == old).values(**none))
+    answer = viewer.get(f"/detections/{cut}/cutout")
+    np.testing.assert_array_equal(
+        np.frombuffer(answer.content, "<f4").reshape(4, 63, 63), cutouts[0]
+    )
+    found = viewer.get(f"/detections/{cut}").json()
+    assert found["candidate"] is None
+    assert found["cutout_sha256"] == answer.headers["x-cutout-sha256"]
+    missing = viewer.get(f"/detections/{old}/cutout")
+    assert missing.status_code == 404
+    assert "detections" in missing.json()["remedy"]
+    assert viewer.get(f"/detections/{old}").json()["cutout_sha256"] is None
 
 
 # --- objects ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 
 from astrid_core.curation.access import Role
-from dbschema.models import Candidate, Detection, ReviewLease, ValidationEvent
+from dbschema.models import Detection, ReviewLease, ValidationEvent
 from tests import review
 from tests.callers import Person
 
@@ -20,11 +20,7 @@ def stored(engine: Engine, n: int = 1) -> list[UUID]:
 
 def said(engine: Engine, detection: UUID, verdict: str = "real", **more: object) -> dict:
     """Body of a verdict by somebody who saw the detection's cutout."""
-    query = (
-        select(Candidate.cutout_sha256)
-        .join(Detection, Detection.candidate_id == Candidate.id)
-        .where(Detection.id == detection)
-    )
+    query = select(Detection.cutout_sha256).where(Detection.id == detection)
     with engine.connect() as connection:
         return {"verdict": verdict, "cutout_sha256": connection.scalar(query)} | more
 
@@ -52,6 +48,7 @@ def test_a_verdict_by_the_queue(browser: TestClient, engine: Engine) -> None:
     )
     assert answer.status_code == 201
     assert answer.json()["consensus"]["label"] == "pending"
+    assert answer.json()["confidence_score"] == 0.5
     given_back = browser.delete(
         "/review/leases", params={"lease_id": [second["lease_id"], first["lease_id"]]}
     )

@@ -1,11 +1,15 @@
 """The whole graph on a real engine, database and store: counts, re-runs, failures."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from astrid_core.errors import ModelUnavailableError
+from astrid_core.extraction.cutouts import read_one_cutout
 from astrid_dagster.assets import NIGHT_ASSETS
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
@@ -57,7 +61,9 @@ def processed_survey(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def test_a_night_goes_from_files_to_detections(processed_survey: Deployment) -> None:
+def test_a_night_goes_from_files_to_detections(
+    processed_survey: Deployment, tmp_path: Path
+) -> None:
     assert len(processed_survey.rows(Observation)) == 8
     assert {row["status"] for row in processed_survey.rows(IngestRun)} == {"completed"}
     assert {row["status"] for row in processed_survey.rows(ReferenceFrame)} <= {
@@ -72,6 +78,18 @@ def test_a_night_goes_from_files_to_detections(processed_survey: Deployment) -> 
     assert candidates
     assert {row["candidate_id"] for row in detections} >= {row["id"] for row in candidates}
     assert all(0 <= row["confidence_score"] <= 1 for row in detections)
+    assert any(row["candidate_id"] is None for row in detections), "the U-Net found none besides"
+    for row in detections:
+        read = partial(processed_survey.store.get_range, row["cutout_path"])
+        cutout = read_one_cutout(read, row["cutout_index"], row["cutout_sha256"])
+        assert np.isfinite(cutout[0, 31, 31])
+    judged = {row["run_id"]: row for row in processed_survey.rows(ModelRun)}
+    for row in detections:
+        if row["candidate_id"] is None:
+            assert row["cutout_path"] == judged[row["model_run_id"]]["cutout_path"]
+    for run in judged.values():
+        if run["cutout_path"] is not None:
+            processed_survey.store.get_file(run["cutout_path"], tmp_path / "c", run["sha256"])
     objects = {row["id"] for row in processed_survey.rows(SkyObject)}
     assert objects == {row["object_id"] for row in processed_survey.rows(ForcedPhotometry)}
     assert len(objects) == len(processed_survey.rows(ObjectDetection)) > 0

@@ -105,29 +105,47 @@ def test_downgrade_leaves_nothing(database_url: str) -> None:
     engine.dispose()
 
 
-def test_verdicts_survive_the_schema_that_gave_reviewers_rows(database_url: str) -> None:
-    """What the older schema held is there after the newer one, and back again."""
-    migrate.upgrade(database_url, "0004")
-    engine = make_engine(database_url)
+def store_night(connection: Connection) -> tuple[rows.Row, list[rows.Row], list[rows.Row]]:
+    """Rows up to candidates, as every schema since the first takes them.
+
+    Returns
+    -------
+    The model, the candidates, and a detection of each as schemas before 0008 take them.
+    """
     model, observation = rows.model_row(), rows.observation_row(0)
     processed = rows.preprocess_row(observation)
     difference = rows.difference_row(processed)
     run = rows.model_run_row(difference, model)
     candidates = [rows.candidate_row(difference, 20.0 * i, 30.0) for i in range(3)]
+    for table, *values in (
+        ("surveys", rows.survey_row()),
+        ("models", model),
+        ("observations", observation),
+        ("preprocess_runs", processed),
+        ("difference_runs", difference),
+        ("model_runs", run),
+        ("candidates", *candidates),
+    ):
+        connection.execute(Base.metadata.tables[table].insert(), values)
+    detections = [
+        {
+            name: value
+            for name, value in rows.detection_row(run, candidate).items()
+            if not name.startswith("cutout_")
+        }
+        for candidate in candidates
+    ]
+    return model, candidates, detections
+
+
+def test_verdicts_survive_the_schema_that_gave_reviewers_rows(database_url: str) -> None:
+    """What the older schema held is there after the newer one, and back again."""
+    migrate.upgrade(database_url, "0004")
+    engine = make_engine(database_url)
     labelled = {"real": True, "unsure": True, None: False}
-    detections = [rows.detection_row(run, candidate) for candidate in candidates]
     tables = Base.metadata.tables
     with engine.begin() as connection:
-        for table, *values in (
-            ("surveys", rows.survey_row()),
-            ("models", model),
-            ("observations", observation),
-            ("preprocess_runs", processed),
-            ("difference_runs", difference),
-            ("model_runs", run),
-            ("candidates", *candidates),
-        ):
-            connection.execute(tables[table].insert(), values)
+        model, candidates, detections = store_night(connection)
         for detection, (label, is_validated) in zip(detections, labelled.items(), strict=True):
             connection.execute(
                 tables["detections"].insert(), detection | {"is_validated": is_validated}
@@ -174,6 +192,35 @@ def test_verdicts_survive_the_schema_that_gave_reviewers_rows(database_url: str)
     with engine.begin() as connection:
         events = connection.execute(text("SELECT reviewer, verdict FROM validation_events"))
         assert {tuple(row) for row in events} == {("ada", "real"), ("ada", "unsure")}
+    engine.dispose()
+
+
+def test_detections_get_the_cutouts_of_their_candidates(database_url: str) -> None:
+    """And old components none; the views over model runs come and go with the columns."""
+    migrate.upgrade(database_url, "0007")
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        _, candidates, (one, other, component) = store_night(connection)
+        component |= {"candidate_id": None, "detection_type": "component"}
+        for detection in (one, other, component):
+            connection.execute(Base.metadata.tables["detections"].insert(), detection)
+    migrate.upgrade(database_url)
+    columns = ("cutout_path", "cutout_index", "cutout_sha256")
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT id, {', '.join(columns)} FROM detections"))
+        assert {row[0]: tuple(row[1:]) for row in found} == {
+            one["id"]: tuple(candidates[0][name] for name in columns),
+            other["id"]: tuple(candidates[1][name] for name in columns),
+            component["id"]: (None, None, None),
+        }
+    migrate.downgrade(database_url, "0007")
+    with engine.connect() as connection:
+        stage = connection.execute(text("SELECT stage, status FROM observation_status"))
+        assert stage.one() == ("model", "completed")
+        view = text("SELECT obj_description('current_model_runs'::regclass)")
+        assert connection.scalar(view).startswith("the newest selected good judgement")
+    migrate.upgrade(database_url)
+    migrate.check(database_url)
     engine.dispose()
 
 

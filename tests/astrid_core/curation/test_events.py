@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,7 +25,7 @@ from astrid_core.errors import (
     VerdictConflictError,
     VerdictError,
 )
-from dbschema.models import Base, Candidate, Detection, DetectionConsensus, ValidationEvent
+from dbschema.models import Base, Detection, DetectionConsensus, ValidationEvent
 from tests import review
 
 
@@ -61,7 +62,7 @@ def test_one_expert_decides_and_all_that_follows_is_written(connection: Connecti
     )
     assert consensus.disagreement == pytest.approx(0.7)
     event = connection.execute(select(ValidationEvent.__table__)).one()
-    shown = connection.scalar(select(Candidate.cutout_sha256))
+    shown = connection.scalar(select(Detection.cutout_sha256))
     assert (event.reviewer_id, event.is_expert, event.cutout_sha256) == (expert.id, True, shown)
     assert (event.note, event.time_taken_s, event.taxonomy_version) == ("RR Lyrae", 2.5, "1")
     assert event.model_id is not None
@@ -124,7 +125,7 @@ def test_undo_is_ones_own_unless_one_is_an_operator(connection: Connection) -> N
     done = undo_verdict(connection, operator, recorded.event_id, "undo")
     assert done.consensus is None
     assert undo_verdict(connection, operator, recorded.event_id, "undo") == Recorded(
-        done.event_id, False, None
+        done.event_id, False, None, 0.5
     )
     with pytest.raises(VerdictConflictError, match="taken back before"):
         undo_verdict(connection, operator, recorded.event_id, "undo it again")
@@ -132,10 +133,33 @@ def test_undo_is_ones_own_unless_one_is_an_operator(connection: Connection) -> N
         undo_verdict(connection, operator, done.event_id, "undo the undo")
 
 
-def test_a_component_has_no_cutout(connection: Connection) -> None:
-    (detection,) = review.store_detections(connection, [0.5])
+def test_a_verdict_on_a_component_names_its_cutout_unless_it_is_an_old_one(
+    connection: Connection,
+) -> None:
+    cut, old = review.store_detections(connection, [0.5, 0.5])
     connection.execute(update(Detection).values(candidate_id=None, detection_type="component"))
-    assert review.judge(connection, review.expert(connection), detection).is_new
+    none: dict[str, None] = dict.fromkeys(("cutout_path", "cutout_index", "cutout_sha256"))
+    connection.execute(update(Detection).where(Detection.id == old).values(**none))
+    expert = review.expert(connection)
+    shown = connection.scalar(select(Detection.cutout_sha256).where(Detection.id == cut))
+    blind = replace(review.judgement(connection, cut), cutout_sha256=None)
+    with pytest.raises(VerdictConflictError, match="not the one that was shown"):
+        record_verdict(connection, expert, blind)
+    given = {review.judge(connection, expert, one).event_id: one for one in (cut, old)}
+    events = select(ValidationEvent.id, ValidationEvent.cutout_sha256)
+    assert {given[event]: sha256 for event, sha256 in connection.execute(events)} == {
+        cut: shown,
+        old: None,
+    }
+
+
+def test_the_confidence_is_told_with_the_verdict(connection: Connection) -> None:
+    detection, _ = review.store_detections(connection, [0.3, 0.7])
+    expert = review.expert(connection)
+    given = [review.judge(connection, expert, detection, idempotency_key="k") for _ in range(2)]
+    undone = [undo_verdict(connection, expert, given[0].event_id, "undo") for _ in range(2)]
+    assert [one.is_new for one in (*given, *undone)] == [True, False, True, False]
+    assert {one.confidence_score for one in (*given, *undone)} == {0.3}
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(connection: Connection) -> None:
@@ -152,7 +176,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(connection: Connection)
     with pytest.raises(NoSuchItemError, match="no lease"):
         review.judge(connection, by, detection, lease_id=uuid4())
     said = review.judgement(connection, detection)
-    connection.execute(update(Candidate).values(cutout_sha256="another"))
+    connection.execute(update(Detection).values(cutout_sha256="another"))
     with pytest.raises(VerdictConflictError, match="not the one that was shown"):
         record_verdict(connection, by, said)
     assert count(connection, ValidationEvent) == 0
@@ -167,7 +191,7 @@ def test_the_same_key_is_the_same_event(connection: Connection) -> None:
     one, two = review.reviewer(connection), review.reviewer(connection)
     first = review.judge(connection, one, detection, idempotency_key="k")
     again = review.judge(connection, one, detection, idempotency_key="k")
-    assert again == Recorded(first.event_id, False, first.consensus)
+    assert again == replace(first, is_new=False)
     assert count(connection, ValidationEvent) == 1
     for said in (("bogus", detection), ("real", other)):
         with pytest.raises(VerdictConflictError, match="for something else"):

@@ -51,6 +51,10 @@ def test_same_content_same_bytes(tmp_path: Path):
     back, ids = read_cutouts(tmp_path / "a.fits")
     np.testing.assert_array_equal(back, stack)
     assert ids == IDS
+    write_cutouts(stack, IDS, tmp_path / "d.fits", {"RUNID": "r"}, of="detection")
+    assert read_cutouts(tmp_path / "d.fits")[1] == IDS
+    with fits.open(tmp_path / "d.fits") as hdus:
+        assert hdus["IDS"].columns.names == ["detection_id"]
 
 
 def test_wrong_ids_and_broken_files_are_refused(tmp_path: Path):
@@ -100,4 +104,4 @@ def test_one_as_a_file_of_its_own():
     assert written == cutout_fits(cutout, UUID(int=7))
     with fits.open(io.BytesIO(written), checksum=True) as hdus:
         np.testing.assert_array_equal(hdus[0].data, cutout)
-        assert hdus[0].header["CANDID"] == str(UUID(int=7))
+        assert hdus[0].header["DETID"] == str(UUID(int=7))
