@@ -50,13 +50,18 @@ def common_limits(*images: F32) -> tuple[float, float]:
     return float(low), float(max(high, middle + (middle - low) * 4.0))
 
 
-def zscale_limits(*images: F32) -> tuple[float, float]:
-    """Data limits of IRAF's zscale over several images of one sky, for one faint source."""
+def zscale_limits(*images: F32) -> tuple[float, float, float]:
+    """Data limits for one faint source in several images of one sky.
+
+    Returns
+    -------
+    Black and white by IRAF's zscale over all images, and the brightest pixel of any.
+    """
     pixels = np.concatenate([image[np.isfinite(image)] for image in images])
     if pixels.size == 0:
-        return 0.0, 1.0
+        return 0.0, 1.0, 1.0
     low, high = ZScaleInterval().get_limits(pixels)
-    return float(low), float(high)
+    return float(low), float(high), float(pixels.max())
 
 
 def difference_limit(difference: F32) -> float:

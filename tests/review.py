@@ -1,17 +1,21 @@
 """People, what they are shown and what they say of it, as tests need them."""
 
 import datetime as dt
+import hashlib
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from astrid_core.curation.access import KnownUser, Role, add_user
 from astrid_core.curation.events import Judgement, Recorded, record_verdict
 from astrid_core.curation.inherit import inherit_verdicts
+from astrid_core.extraction.cutouts import F32, write_cutouts
+from astrid_core.storage import ObjectStore
 from dbschema.models import (
     Candidate,
     Detection,
@@ -100,6 +104,32 @@ def store_detections(
     connection.execute(insert(Candidate), candidates)
     connection.execute(insert(Detection), detections)
     return [row["id"] for row in detections]
+
+
+def store_cutouts(
+    connection: Connection, store: ObjectStore, stack: F32, path: Path, **changes: object
+) -> list[UUID]:
+    """A detection per cutout, stored as the stages do.
+
+    Parameters
+    ----------
+    path
+        Scratch file.
+    changes
+        To the rows of the candidates.
+    """
+    key = f"cutouts/{uuid4()}.fits"
+    write_cutouts(stack, [uuid4() for _ in stack], path, {"RUNID": str(uuid4())})
+    store.put_file(key, path)
+    found = store_detections(connection, [0.5] * len(stack), **changes)
+    for index, (detection, cutout) in enumerate(zip(found, stack, strict=True)):
+        place = {
+            "cutout_path": key,
+            "cutout_index": index,
+            "cutout_sha256": hashlib.sha256(cutout.tobytes()).hexdigest(),
+        }
+        connection.execute(update(Detection).where(Detection.id == detection).values(**place))
+    return found
 
 
 def inherit(connection: Connection, *detections: UUID) -> int:

@@ -159,8 +159,9 @@ def cutout(
 
     `float32`: the pixels alone, little-endian, planes by rows by columns (their numbers are
     in X-Cutout-Shape), y upwards, NaN where there is no data. Their SHA-256, which a verdict
-    names, is in X-Cutout-SHA256; X-Cutout-Limits has the values that are black and white of
-    science and reference by zscale, and the one where the difference's colours are full. `png`:
+    names, is in X-Cutout-SHA256; X-Cutout-Limits has four values: black and white of
+    science and reference by zscale, the brightest of both, and where the difference's colours
+    are full. `png`:
     to look at. `fits`: an image of four planes.
     """
     place = services.ask(lambda connection: cutout_place(connection, detection_id))

@@ -3,7 +3,7 @@
 import { number } from "./api.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 190, 62, 10, 12, 30];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 195, 62, 10, 24, 30];
 const COLOURS = ["#86c5ff", "#ffb86b", "#b6e388", "#e59bff", "#ff8f8f", "#8ff0e0"];
 const LIMIT_SIGMA = 3;
 
@@ -45,7 +45,7 @@ export function lightCurve(points, now) {
   }
   for (const point of dated) mark(svg, point, x, y, COLOURS[bands.indexOf(point.filter_band) % COLOURS.length], seen(point));
   bands.forEach((band, i) => {
-    const text = draw(svg, "text", { x: WIDTH - RIGHT - 26 * (bands.length - i), y: TOP }, band);
+    const text = draw(svg, "text", { x: WIDTH - RIGHT - 26 * (bands.length - i), y: 11 }, band);
     text.style.fill = COLOURS[i % COLOURS.length];
   });
   return svg;
@@ -69,7 +69,7 @@ function axes(svg, x, y, what) {
     const day = new Date(time).toISOString().slice(0, 10);
     draw(svg, "text", { x: x(time), y: floor + 16, "text-anchor": anchor }, day);
   }
-  draw(svg, "text", { x: LEFT + 6, y: TOP }, what);
+  draw(svg, "text", { x: LEFT, y: 11 }, what);
 }
 
 function mark(svg, point, x, y, colour, seen) {

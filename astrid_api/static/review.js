@@ -112,7 +112,7 @@ class Review {
 
   // --- showing ----------------------------------------------------------------------------
 
-  async show(pressedAt) {
+  async show() {
     this.turn += 1;
     const { turn, current } = this;
     this.ask(null);
@@ -132,7 +132,8 @@ class Review {
     if (turn !== this.turn) return;
     this.draw(item, cutout, current);
     this.shown = { item, since: performance.now() };
-    if (pressedAt !== undefined) measure(pressedAt);
+    measure(this.pressedAt);
+    this.pressedAt = undefined;
   }
 
   draw(item, cutout, { said }) {
@@ -225,16 +226,16 @@ class Review {
     const entry = { ...current, said: [...(current.said ?? []), one] };
     // The last of the history is always what was judged last: that is what undo takes back.
     if (this.place < this.history.length) this.history.splice(this.place, 1);
-    else {
-      this.deck.shift();
-      this.place += 1;
-    }
+    else this.deck.shift();
     this.history.push(entry);
+    // On to the next of the history, or back to the deck.
+    if (this.place >= this.history.length - 1) this.place = this.history.length;
     this.keep();
     this.writeNote("");
     this.shown = null;
-    this.show(pressedAt);
-    if (this.deck.length < LOW) this.refill().then(() => this.shown ?? this.show());
+    this.pressedAt = pressedAt; // however long the next item takes to come
+    this.show();
+    if (this.deck.length < LOW) this.refill().then(() => at("empty").hidden || this.show());
   }
 
   undo() {
@@ -406,6 +407,7 @@ function describe({ verdict, subtype, confidence }) {
 
 /** Time from the key to the next item on the screen, for whoever measures it. */
 function measure(pressedAt) {
+  if (pressedAt === undefined) return;
   requestAnimationFrame(() => {
     setTimeout(() => performance.measure("astrid:next", { start: pressedAt, end: performance.now() }));
   });

@@ -26,13 +26,13 @@ export async function fetchCutout(detectionId) {
   const answer = await ask("GET", `/detections/${detectionId}/cutout?format=float32`);
   const header = (name) => answer.headers.get(`X-Cutout-${name}`);
   const [, rows, columns] = header("Shape").split(",").map(Number);
-  const [low, high, full] = header("Limits").split(",").map(Number);
+  const [low, high, brightest, full] = header("Limits").split(",").map(Number);
   const data = new Float32Array(await answer.arrayBuffer());
   const planes = {};
   header("Planes").split(",").forEach((name, i) => {
     planes[name] = data.subarray(i * rows * columns, (i + 1) * rows * columns);
   });
-  return { sha256: header("SHA256"), side: rows, planes, low, high, full };
+  return { sha256: header("SHA256"), side: rows, planes, low, high, brightest, full };
 }
 
 /** Levels of a grey picture: black below `low`, white above `high`. */
@@ -132,15 +132,17 @@ export class Triplet {
       frame.classList.toggle("cross", this.view.cross);
     }
     if (!this.cutout) return;
-    const { side, low, high, full } = this.cutout;
+    const { side, low, brightest, full } = this.cutout;
+    const { stretch, inverted, zoom } = this.view;
+    const high = stretch === "log" ? brightest : this.cutout.high; // log: all that there is
     for (const canvas of this.root.querySelectorAll("canvas")) {
       const place = canvas.dataset.plane;
       const name = place === "science" && this.second ? "reference" : place;
       const plane = this.cutout.planes[name];
       const pixels = place === "difference"
         ? signedPixels(plane, full)
-        : greyPixels(plane, low, high, this.view.stretch, this.view.inverted);
-      paint(canvas, pixels, side, this.view.zoom);
+        : greyPixels(plane, low, high, stretch, inverted);
+      paint(canvas, pixels, side, zoom);
       const range = place === "difference" ? `±${number(full)}` : `${number(low)} to ${number(high)}`;
       canvas.setAttribute("aria-label", `${name}, ${range}`);
       this.label(place, name, range);

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, update
 from starlette.testclient import TestClient
 
 from astrid_core.curation.access import Role
-from astrid_core.extraction.cutouts import F32, write_cutouts
+from astrid_core.extraction.cutouts import F32
 from astrid_core.sky import healpix_index
 from astrid_core.storage import ObjectStore
 from dbschema.models import (
@@ -188,21 +188,8 @@ def cutouts() -> F32:
 
 @pytest.fixture
 def detections(engine: Engine, store: ObjectStore, cutouts: F32, tmp_path: Path) -> list[UUID]:
-    """A detection per cutout, stored as the stages do."""
-    key = f"cutouts/{uuid4()}.fits"
-    write_cutouts(cutouts, [uuid4() for _ in cutouts], tmp_path / "c.fits", {"RUNID": str(uuid4())})
-    store.put_file(key, tmp_path / "c.fits")
     with engine.begin() as connection:
-        found = review.store_detections(connection, [0.5] * len(cutouts))
-        for index in range(len(cutouts)):
-            place = {
-                "cutout_path": key,
-                "cutout_index": index,
-                "cutout_sha256": hashlib.sha256(cutouts[index].tobytes()).hexdigest(),
-            }
-            of_it = Detection.id == found[index]
-            connection.execute(update(Detection).where(of_it).values(**place))
-    return found
+        return review.store_cutouts(connection, store, cutouts, tmp_path / "c.fits")
 
 
 def test_a_cutout_is_the_stored_pixels(
