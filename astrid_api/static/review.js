@@ -59,13 +59,7 @@ class Review {
   /** What is shown of an item; asked once. */
   load(detectionId) {
     if (!this.loaded.has(detectionId)) {
-      const loading = Promise.all([
-        askJson("GET", `/review/items/${detectionId}`),
-        fetchCutout(detectionId).catch((problem) => {
-          if (problem.status === 404) return null;
-          throw problem;
-        }),
-      ]);
+      const loading = fetchItem(detectionId);
       loading.catch(() => this.loaded.delete(detectionId));
       this.loaded.set(detectionId, loading);
       if (this.loaded.size > KEPT) this.loaded.delete(this.loaded.keys().next().value);
@@ -397,6 +391,12 @@ class Review {
       this.refill();
     }
   }
+}
+
+/** An item and its cutout; null in its place where none is stored. */
+async function fetchItem(detectionId) {
+  const item = await askJson("GET", `/review/items/${detectionId}`);
+  return [item, item.cutout_sha256 && (await fetchCutout(detectionId))];
 }
 
 function describe({ verdict, subtype, confidence }) {
