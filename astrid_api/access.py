@@ -22,9 +22,9 @@ from pydantic import SecretStr
 from astrid_api.services import Services, TheServices
 from astrid_core.curation.access import KnownUser, Role, user_of_api_key, user_of_session
 from astrid_core.errors import ConfigurationError, NotAllowedError, SignInError
+from astrid_stack.credentials import COOKIE
 from astrid_stack.hosts import READING
 
-COOKIE = "astrid_session"
 CSRF_HEADER = "X-CSRF-Token"
 
 PUBLIC = frozenset({("GET", "/health"), ("GET", "/sign-in"), ("POST", "/sign-in")})

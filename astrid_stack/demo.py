@@ -21,7 +21,7 @@ from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
 from astrid_core.surveys.folder import FolderSurvey
 from astrid_core.surveys.plan import FolderPlan
 from astrid_core.surveys.registry import open_survey
-from astrid_stack import summary
+from astrid_stack import local_operator, summary
 from astrid_stack.dagster_client import DagsterClient, Launch, RunState
 from astrid_stack.errors import StackError
 from astrid_stack.state import State
@@ -106,8 +106,7 @@ def run_demo(
     summary.show(console, counts, recovery, step_seconds(runs.all))
     report(f"Took {time.monotonic() - begun:.0f} s, {up_s:.0f} s of them to start the services.")
     report("The services stay up until 'make down'. Open:")
-    report(f"  Dagster  {state.address('dagster')}/asset-groups")
-    report(f"  MLflow   {state.address('mlflow')}")
+    local_operator.welcome(state, console, report)
 
 
 def _name_folders(

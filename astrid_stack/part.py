@@ -11,7 +11,7 @@ PART_VARIABLE = "ASTRID_STACK_PART"
 """Marks a part's processes, and whatever they start, for the sweep after a crash."""
 
 STOP_ORDER = (
-    ("daemon", "dagster", "code", "mlflow"),
+    ("api", "daemon", "dagster", "code", "mlflow"),
     ("objectstore",),
     ("postgres",),
 )

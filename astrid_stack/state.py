@@ -4,6 +4,7 @@
 
     .astrid/
       secrets.json    0600, random per installation
+      token           0600, an API key of the local operator, for notebooks and our own tools
       ports.json      the port each part was last given
       services.json   process id and start time of each running part
       postgres/ objects/ dagster/    data of the parts
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from astrid_core.errors import ConfigurationError
 from astrid_stack import ports
 from astrid_stack.errors import StackError
@@ -34,6 +37,7 @@ DATABASES = ("astrid", "dagster", "mlflow")
 DATABASE_USER = "astrid"
 DEFAULT_PORTS: Mapping[str, int] = {
     # Where people look for them
+    "api": 8000,
     "dagster": 3000,
     "mlflow": 5000,
     # Out of the way of a PostgreSQL or MinIO that may be there already
@@ -130,6 +134,26 @@ class State:
         """Dagster's own folder, with its ``dagster.yaml`` and compute logs."""
         return self.folder / "dagster"
 
+    @property
+    def token_file(self) -> Path:
+        """File that holds the local operator's API key."""
+        return self.folder / "token"
+
+    def token(self) -> SecretStr:
+        """The local operator's API key.
+
+        Raises
+        ------
+        StackError
+            If none was made yet.
+        """
+        try:
+            return SecretStr(self.token_file.read_text().strip())
+        except FileNotFoundError as error:
+            raise StackError(
+                f"There is no {self.token_file}.", remedy="'astrid up' makes a new one."
+            ) from error
+
     def log(self, part: str) -> Path:
         """Log file of a part."""
         return self.folder / "logs" / f"{part}.log"
@@ -173,6 +197,7 @@ class State:
         return (
             base_environment()
             | {"ASTRID_CONCURRENT_RUNS": str(_default_concurrent_runs())}
+            | {"ASTRID_API_ADDRESS": self.address("api")}  # or a proxy's, if the caller names it
             | settings
             | self._addresses()
             | _aws_environment(self.secrets, self.address("s3"))

@@ -5,6 +5,7 @@ One stack serves the module; the tests run in the order written, the rough ones 
 
 import json
 import os
+import pty
 import random
 import signal
 import socket
@@ -19,18 +20,27 @@ import boto3
 import psutil
 import psycopg
 import pytest
+import requests
 from botocore.config import Config
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from astrid_core.errors import SchemaVersionError
 from astrid_stack import cli, part, ports
 from astrid_stack.dagster_client import DagsterClient
 from astrid_stack.errors import StackError
-from astrid_stack.state import DEFAULT_PORTS, STATE_VARIABLE, State, port_variable
+from astrid_stack.state import (
+    DEFAULT_PORTS,
+    STATE_VARIABLE,
+    State,
+    port_variable,
+    write_private,
+)
 from astrid_stack.supervisor import Stack
+from tests.conftest import REPOSITORY
 
 DEFINITIONS = "tiny_definitions"
-PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon"]
+PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon", "api"]
 ASTRID = [sys.executable, "-c", "from astrid_stack.cli import main; main()"]
 
 
@@ -39,9 +49,10 @@ def stack(servers_folder: Path) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         folder = servers_folder / "state"
         patch.setenv(STATE_VARIABLE, str(folder))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY)]))
         # Below the ephemeral range, all different; a taken one is passed over.
-        for name, port in zip(DEFAULT_PORTS, random.sample(range(20_000, 32_000), 5), strict=True):
+        sample = random.sample(range(20_000, 32_000), len(DEFAULT_PORTS))
+        for name, port in zip(DEFAULT_PORTS, sample, strict=True):
             patch.setenv(port_variable(name), str(port))
         running = Stack(State.create(folder), DEFINITIONS)
         try:
@@ -125,14 +136,16 @@ def test_changed_settings_reach_the_code_location(
     monkeypatch.setenv("ASTRID_WORKERS", "0")
     stack.up()
     after = {entry.name: entry.pid for entry in stack.status()}
-    assert {name for name in PARTS if after[name] != before[name]} == {"code"}
+    assert {name for name in PARTS if after[name] != before[name]} == {"code", "api"}
     code = stack.process_of("code")
     assert code is not None
     assert code.environ()["ASTRID_WORKERS"] == "0"
+    monkeypatch.undo()
+    stack.up()
 
 
 def test_no_secret_is_on_a_command_line_and_no_file_is_open(stack: Stack) -> None:
-    words = vars(stack.state.secrets).values()
+    words = [*vars(stack.state.secrets).values(), stack.state.token().get_secret_value()]
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
@@ -181,6 +194,78 @@ def test_s3_and_mlflow_keep_what_they_are_given(stack: Stack) -> None:
     status, answer = part.post_json(port, "/api/2.0/mlflow/runs/create", upload)
     assert status == 200
     assert json.loads(answer)["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
+
+
+def test_up_prints_a_link_that_signs_in_once_to_a_terminal_only(stack: Stack) -> None:
+    address = stack.state.address("api")
+    assert address in (piped := subprocess.check_output([*ASTRID, "up"], text=True))
+    assert "?link=" not in piped
+    assert "astrid users link local" in piped
+    shown = said_to_a_terminal([*ASTRID, "up"])
+    link = shown.partition("24 hours: ")[2].partition("\n")[0].strip()
+    assert link.startswith(f"{address}/sign-in?link=")
+    secret = {"link": link.rpartition("=")[2]}
+    browser = requests.Session()
+    assert browser.get(link).status_code == 200
+    assert browser.post(f"{address}/sign-in", secret, allow_redirects=False).status_code == 303
+    known = browser.get(f"{address}/session").json()
+    assert (known["name"], known["role"], known["is_expert"]) == ("local", "operator", True)
+    assert requests.post(f"{address}/sign-in", secret).status_code == 401
+
+
+def said_to_a_terminal(command: list[str]) -> str:
+    ours, its = pty.openpty()
+    process = subprocess.Popen(command, stdout=its, env=os.environ | {"TERM": "xterm"})
+    os.close(its)
+    said = b""
+    try:
+        while piece := os.read(ours, 4096):
+            said += piece
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0
+    return said.decode()
+
+
+def test_users_link_names_the_port_that_the_api_has(stack: Stack) -> None:
+    made = subprocess.check_output([*ASTRID, "users", "link", "local"], text=True)
+    assert made.startswith(f"{stack.state.address('api')}/sign-in?link=")
+
+
+def test_the_token_is_private_works_and_is_made_anew_when_it_does_not(stack: Stack) -> None:
+    first = stack.state.token()
+    assert stat.S_IMODE(stack.state.token_file.stat().st_mode) == 0o600
+    assert session_of(stack, first).json()["role"] == "operator"
+    stack.up()
+    assert stack.state.token() == first
+    stack.state.token_file.unlink()
+    stack.up()
+    second = stack.state.token()
+    assert stat.S_IMODE(stack.state.token_file.stat().st_mode) == 0o600
+    assert session_of(stack, second).status_code == 200
+    assert session_of(stack, first).status_code == 401  # it may be in other hands
+    write_private(stack.state.token_file, "x" * 43)
+    stack.up()
+    assert stack.state.token() not in (first, second)
+    assert session_of(stack, stack.state.token()).json()["name"] == "local"
+
+
+def test_the_local_operator_is_one_again_after_up(stack: Stack) -> None:
+    subprocess.check_call(
+        [*ASTRID, "users", "change", "local", "--role", "viewer", "--no-active", "--no-expert"]
+    )
+    token = stack.state.token()
+    assert session_of(stack, token).status_code == 401
+    stack.up()
+    known = session_of(stack, token).json()
+    assert (known["role"], known["is_expert"]) == ("operator", False)
+
+
+def session_of(stack: Stack, token: SecretStr) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+    return requests.get(f"{stack.state.address('api')}/session", headers=headers, timeout=30)
 
 
 def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> None:
