@@ -263,6 +263,18 @@ def test_the_local_operator_is_one_again_after_up(stack: Stack) -> None:
     assert (known["role"], known["is_expert"]) == ("operator", False)
 
 
+def test_health_asks_every_part_of_the_running_stack(stack: Stack) -> None:
+    answer = requests.get(f"{stack.state.address('api')}/health", headers=bearer(stack), timeout=30)
+    told = answer.json()
+    assert (answer.status_code, told["status"]) == (200, "ok")
+    assert [part["name"] for part in told["parts"]] == ["database", "store", "dagster", "mlflow"]
+    assert all(part["latency_ms"] > 0 for part in told["parts"])
+
+
+def bearer(stack: Stack) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.state.token().get_secret_value()}"}
+
+
 def session_of(stack: Stack, token: SecretStr) -> requests.Response:
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
     return requests.get(f"{stack.state.address('api')}/session", headers=headers, timeout=30)
