@@ -16,6 +16,12 @@ from astrid_api.problems import problem_of, status_of
 from astrid_api.settings import ApiSettings
 from astrid_core import errors
 from astrid_core.curation.access import Role
+from astrid_stack.errors import (
+    DagsterRefusedError,
+    DagsterUnavailableError,
+    NightsError,
+    StackError,
+)
 from astrid_stack.ports import LOOPBACK, any_free_port
 from tests.callers import HERE, Person
 
@@ -31,6 +37,10 @@ from tests.callers import HERE, Person
         (errors.VerdictError, 422),
         (errors.StoreError, 503),
         (errors.DatabaseError, 503),
+        (DagsterUnavailableError, 503),
+        (DagsterRefusedError, 502),
+        (NightsError, 422),
+        (StackError, 500),
         (errors.StoreRefusedError, 500),
         (errors.DatabaseRefusedError, 500),
         (errors.ObjectMissingError, 500),

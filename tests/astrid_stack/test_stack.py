@@ -287,7 +287,7 @@ def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> No
 
 
 def test_a_job_is_launched_for_survey_nights_and_followed(stack: Stack) -> None:
-    client = DagsterClient(stack.state.address("dagster"))
+    client = DagsterClient.of(stack.state)
     nights = [{"survey": "a", "night": night} for night in ("2025-09-01", "2025-09-02")]
     looks: list[int] = []
     runs = client.follow(
@@ -299,6 +299,48 @@ def test_a_job_is_launched_for_survey_nights_and_followed(stack: Stack) -> None:
     assert client.follow(client.launch("dated_job", []), looks.append, timeout_s=1) == []
     with pytest.raises(StackError, match="no_such_job"):
         client.launch("no_such_job", nights)
+
+
+def test_runs_are_asked_for_at_the_api_and_run(stack: Stack) -> None:
+    nights = {"survey": "simulated", "first_night": "2025-09-01", "last_night": "2025-09-02"}
+    api = stack.state.address("api")
+    launched = requests.post(
+        f"{api}/runs", json=nights | {"what": "ingest"}, headers=bearer(stack), timeout=60
+    )
+    assert launched.status_code == 202, launched.text
+    told = launched.json()
+    assert told["n_nights"] == 2
+    assert told["dagster"] == f"{stack.state.address('dagster')}/runs/b/{told['backfill_id']}"
+    assert launched.headers["location"] == f"/runs/{told['backfill_id']}"
+
+    def progress() -> dict:
+        where = f"{api}{launched.headers['location']}"
+        return requests.get(where, headers=bearer(stack), timeout=60).json()
+
+    wait_for(lambda: progress()["status"].startswith("COMPLETED"))
+    done = progress()
+    assert (done["n_nights"], done["n_by_status"]) == (2, {"SUCCESS": 2})
+    assert done["error"] is None
+    filter_ = {"tags": [{"key": "astrid/asked_by", "value": "local"}]}
+    tagged = graphql(
+        stack,
+        "query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results { id } } } }",
+        f=filter_,
+    )
+    assert len(tagged["runsOrError"]["results"]) == 2
+
+
+def test_what_dagster_refuses_or_does_not_know_is_said(stack: Stack) -> None:
+    api = stack.state.address("api")
+    unknown = requests.get(f"{api}/runs/abcdefgh", headers=bearer(stack), timeout=60)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:astrid:problem:no-such-item")
+    nights = {"survey": "simulated", "first_night": "2025-09-01", "last_night": "2025-09-02"}
+    # These definitions have only the assets of 'ingest'.
+    refused = requests.post(
+        f"{api}/runs", json=nights | {"what": "process"}, headers=bearer(stack), timeout=60
+    )
+    assert refused.status_code == 502, refused.text
+    assert "Dagster refused the backfill" in stack.state.log("api").read_text()
 
 
 def test_the_webserver_is_guarded(stack: Stack) -> None:
