@@ -151,6 +151,8 @@ class Rise:
             if chosen[name] != asked:
                 self.report(f"Port {asked} is taken: {name} uses {chosen[name]}")
         self.state.remember_ports(chosen)
+        if chosen["api"] != remembered["api"]:
+            self.stack.stop(["dagster"], self.report)  # it sends people there to sign in
         if chosen["s3"] != remembered["s3"]:
             self.stack.stop(["mlflow"], self.report)  # it knows the store by its old address
 

@@ -31,6 +31,8 @@ from astrid_stack.errors import StackError
 from astrid_stack.processes import base_environment
 
 STATE_VARIABLE = "ASTRID_STATE"
+DATABASE_VARIABLE = "ASTRID_DATABASE_URL"
+ADDRESS_VARIABLE = "ASTRID_API_ADDRESS"
 PROJECT = Path(__file__).resolve().parents[1]
 BUCKET = "astrid"
 DATABASES = ("astrid", "dagster", "mlflow")
@@ -197,7 +199,7 @@ class State:
         return (
             base_environment()
             | {"ASTRID_CONCURRENT_RUNS": str(_default_concurrent_runs())}
-            | {"ASTRID_API_ADDRESS": self.address("api")}  # or a proxy's, if the caller names it
+            | {ADDRESS_VARIABLE: self.address("api")}  # or a proxy's, if the caller names it
             | settings
             | self._addresses()
             | _aws_environment(self.secrets, self.address("s3"))
@@ -216,7 +218,7 @@ class State:
     def _addresses(self) -> dict[str, str]:
         return {
             STATE_VARIABLE: str(self.folder),
-            "ASTRID_DATABASE_URL": self.database_url("astrid"),
+            DATABASE_VARIABLE: self.database_url("astrid"),
             # dagster-postgres needs the older driver, named explicitly.
             "ASTRID_DAGSTER_DATABASE_URL": self.database_url("dagster", "psycopg2"),
             "ASTRID_S3_ENDPOINT": self.address("s3"),

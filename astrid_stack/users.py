@@ -21,12 +21,9 @@ from astrid_core.errors import UserError
 from astrid_stack.console import errors_shown, out, say
 from astrid_stack.credentials import sign_in_address
 from astrid_stack.ports import LOOPBACK
-from astrid_stack.state import DEFAULT_PORTS, State
+from astrid_stack.state import ADDRESS_VARIABLE, DATABASE_VARIABLE, DEFAULT_PORTS, State
 from dbschema.session import make_engine
 from dbschema.transactions import transaction
-
-DATABASE_VARIABLE = "ASTRID_DATABASE_URL"
-ADDRESS_VARIABLE = "ASTRID_API_ADDRESS"
 
 app = typer.Typer(
     help="Who may use the API: users, sign-in links, API keys.",

@@ -3,10 +3,12 @@
 One stack serves the module; the tests run in the order written, the rough ones last.
 """
 
+import http.client
 import json
 import os
 import pty
 import random
+import re
 import signal
 import socket
 import stat
@@ -28,7 +30,7 @@ from typer.testing import CliRunner
 from astrid_core.errors import SchemaVersionError
 from astrid_stack import cli, part, ports
 from astrid_stack.dagster_client import DagsterClient
-from astrid_stack.errors import StackError
+from astrid_stack.errors import DagsterRefusedError, StackError
 from astrid_stack.state import (
     DEFAULT_PORTS,
     STATE_VARIABLE,
@@ -79,7 +81,8 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 def graphql(stack: Stack, query: str, **variables: object) -> dict:
     body = json.dumps({"query": query, "variables": variables})
-    status, answer = part.post_json(stack.state.ports()["dagster"], "/graphql", body)
+    port = stack.state.ports()["dagster"]
+    status, answer = part.post_json(port, "/graphql", body, bearer(stack))
     assert status == 200, answer
     return json.loads(answer)["data"]
 
@@ -343,9 +346,161 @@ def test_what_dagster_refuses_or_does_not_know_is_said(stack: Stack) -> None:
     assert "Dagster refused the backfill" in stack.state.log("api").read_text()
 
 
-def test_the_webserver_is_guarded(stack: Stack) -> None:
-    status, answer = part.get(stack.state.ports()["dagster"], "/graphql?query={version}")
-    assert (status, answer) == (403, b"GraphQL is taken by POST of JSON only.")
+LAUNCH = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename } }"""
+RUN = {
+    "selector": {
+        "repositoryLocationName": "astrid",
+        "repositoryName": "__repository__",
+        "jobName": "quick_job",
+    },
+    "mode": "default",
+}
+
+
+def ask_dagster(stack: Stack, headers: dict[str, str], query: str, **variables: object) -> dict:
+    """Answer of Dagster's GraphQL to somebody."""
+    answer = requests.post(
+        f"{stack.state.address('dagster')}/graphql",
+        json={"query": query, "variables": variables},
+        headers=headers,
+        timeout=60,
+    )
+    assert answer.headers["content-type"] == "application/json", answer.text
+    return answer.json()["data"]
+
+
+def key_of(role: str) -> dict[str, str]:
+    """Headers of a new user."""
+    name = f"{role}-{random.randrange(10**9)}"
+    subprocess.check_call([*ASTRID, "users", "add", name, "--role", role])
+    key = subprocess.check_output([*ASTRID, "users", "key", name, "--for", "tests"], text=True)
+    return {"Authorization": f"Bearer {key.strip()}"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/graphql?query={version}", {}),
+        ("GET", "/graphql?query=mutation{reloadWorkspace{__typename}}", {}),
+        ("POST", "/graphql", {"Host": "evil.example"}),
+        ("POST", "/graphql", {"Origin": "https://evil.example"}),
+        ("POST", "/graphql", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}),
+        ("POST", "/graphql", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}),
+        ("POST", "/report_asset_materialization/quick", {"Content-Type": "text/plain"}),
+    ],
+)
+def test_dagster_refuses_other_sites_and_disguises_even_with_a_key(
+    stack: Stack, method: str, path: str, headers: dict[str, str]
+) -> None:
+    url = f"{stack.state.address('dagster')}{path}"
+    body = json.dumps({"query": "{version}"}) if method == "POST" else None
+    given = {"Content-Type": "application/json"} | bearer(stack) | headers
+    answer = requests.request(method, url, data=body, headers=given, timeout=30)
+    assert answer.status_code == 403
+
+
+def test_dagster_lets_nobody_in_who_has_not_signed_in(stack: Stack) -> None:
+    dagster, api = stack.state.address("dagster"), stack.state.address("api")
+    page = requests.get(dagster, headers={"Accept": "text/html"}, allow_redirects=False, timeout=30)
+    assert (page.status_code, page.headers["location"]) == (303, f"{api}/sign-in")
+    sent = {"query": LAUNCH, "variables": {"run": RUN}}
+    refused = requests.post(f"{dagster}/graphql", json=sent, timeout=30)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert f"{api}/sign-in" in refused.text
+    for path in ("materialization", "observation", "check"):
+        forged = requests.post(f"{dagster}/report_asset_{path}/quick", json={}, timeout=30)
+        assert forged.status_code == 401
+    assert opening_a_websocket(stack, {}) == 401
+    # What is the same for everybody, anybody may have.
+    assert requests.get(f"{dagster}/server_info", timeout=30).status_code == 200
+    html = requests.get(dagster, headers=bearer(stack), timeout=30).text
+    script = re.search(r'src="(/_next/static/[^"]+\.js)"', html)
+    assert script is not None
+    assert requests.get(f"{dagster}{script[1]}", timeout=30).status_code == 200
+
+
+def opening_a_websocket(stack: Stack, headers: dict[str, str]) -> int:
+    """Status that the webserver answers an opening with; 101 opens it."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol": "graphql-ws",
+    }
+    connection = http.client.HTTPConnection(ports.LOOPBACK, stack.state.ports()["dagster"])
+    try:
+        connection.request("GET", "/graphql", headers=upgrade | headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_who_is_no_operator_reads_dagster_and_changes_nothing(stack: Stack, role: str) -> None:
+    headers = key_of(role)
+    count = "{ runsOrError { ... on Runs { results { id } } } }"
+    before = ask_dagster(stack, headers, count)["runsOrError"]["results"]
+    assert before
+    # What the UI goes by when it hides its buttons.
+    told = ask_dagster(stack, headers, "{ permissions { permission value } }")["permissions"]
+    assert {permission["value"] for permission in told} == {False}
+    launched = ask_dagster(stack, headers, LAUNCH, run=RUN)["launchRun"]
+    assert launched["__typename"] == "UnauthorizedError"
+    many = """mutation($runs: [ExecutionParams!]!) {
+        launchMultipleRuns(executionParamsList: $runs) {
+            ... on LaunchMultipleRunsResult { launchMultipleRunsResult { __typename } } } }"""
+    (one,) = ask_dagster(stack, headers, many, runs=[RUN])["launchMultipleRuns"].values()
+    assert one == [{"__typename": "UnauthorizedError"}]
+    with pytest.raises(DagsterRefusedError):
+        DagsterClient(stack.state.address("dagster"), headers).backfill(
+            ["raw_frames", "observations"], ["2025-09-01|simulated"], "not theirs"
+        )
+    reload = 'mutation { reloadRepositoryLocation(repositoryLocationName: "astrid") {__typename} }'
+    answer = ask_dagster(stack, headers, reload)["reloadRepositoryLocation"]
+    assert answer["__typename"] == "UnauthorizedError"
+    for path in ("materialization", "observation", "check"):
+        url = f"{stack.state.address('dagster')}/report_asset_{path}/quick"
+        assert requests.post(url, json={}, headers=headers, timeout=30).status_code == 403
+    assert opening_a_websocket(stack, headers) == 101
+    assert ask_dagster(stack, headers, count)["runsOrError"]["results"] == before
+
+
+def test_a_browser_signed_in_at_the_api_is_signed_in_at_dagster(stack: Stack) -> None:
+    dagster, api = stack.state.address("dagster"), stack.state.address("api")
+    made = subprocess.check_output([*ASTRID, "users", "link", "local"], text=True)
+    browser = requests.Session()
+    secret = made.strip().rpartition("=")[2]
+    browser.post(f"{api}/sign-in", {"link": secret}, allow_redirects=False, timeout=30)
+    page = browser.get(dagster, headers={"Accept": "text/html"}, timeout=30)
+    assert (page.status_code, page.url) == (200, f"{dagster}/")
+    same_page = {"Origin": dagster, "Sec-Fetch-Site": "same-origin"}
+    body = {"query": LAUNCH, "variables": {"run": RUN}}
+    launched = browser.post(f"{dagster}/graphql", json=body, headers=same_page, timeout=60)
+    assert launched.json()["data"]["launchRun"]["__typename"] == "LaunchRunSuccess"
+    # And the API asks Dagster in the browser's name.
+    token = {"X-CSRF-Token": browser.get(f"{api}/session", timeout=30).json()["csrf_token"]}
+    night = {"survey": "simulated", "first_night": "2025-09-05", "last_night": "2025-09-05"}
+    asked = browser.post(f"{api}/runs", json=night | {"what": "ingest"}, headers=token, timeout=60)
+    assert asked.status_code == 202, asked.text
+
+
+def test_without_users_the_webserver_does_not_start(stack: Stack) -> None:
+    environment = os.environ | stack.state.environment()
+    del environment["ASTRID_DATABASE_URL"]
+    port = ports.any_free_port()
+    command = [sys.executable, "-m", "astrid_stack.webserver", "--port", str(port)]
+    ended = subprocess.run(
+        [*command, "--empty-workspace"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "ASTRID_DATABASE_URL" in ended.stderr
+    assert not ports.answers(port)
 
 
 def test_the_gpu_pool_takes_one_at_a_time(stack: Stack) -> None:
