@@ -1,9 +1,9 @@
 """Serve the API on this machine: ``python -m astrid_api``.
 
-Settings come from the environment; ``astrid run -- python -m astrid_api`` sets that of the
-embedded stack.
+``astrid up`` does, on a port that it chose. Settings come from the environment.
 """
 
+import argparse
 import logging
 import sys
 
@@ -20,6 +20,13 @@ _log = logging.getLogger("astrid_api")
 
 def main() -> int:
     """Serve until interrupted; exit status 1 where that cannot be done."""
+    parser = argparse.ArgumentParser("python -m astrid_api", description="Serve AstrID's API.")
+    parser.add_argument(
+        "--port",
+        type=int,
+        help="this port and no other; default ASTRID_API_PORT, or the next free one",
+    )
+    port = parser.parse_args().port
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _log.setLevel(logging.INFO)
     try:
@@ -29,9 +36,10 @@ def main() -> int:
     except AstridError as error:
         _log.error("%s", error)
         return 1
-    port = next_free_port(settings.api_port)
-    if port != settings.api_port:
-        _log.warning("port %d is taken", settings.api_port)
+    if port is None:
+        port = next_free_port(settings.api_port)
+        if port != settings.api_port:
+            _log.warning("port %d is taken", settings.api_port)
     _log.info("AstrID's API is at http://%s:%d", LOOPBACK, port)
     # Our own log has a line for each request, without the query, which may hold a secret.
     uvicorn.run(app, host=LOOPBACK, port=port, access_log=False, server_header=False)

@@ -20,16 +20,17 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from pydantic import SecretStr
 
 from astrid_api.services import Services, TheServices
-from astrid_core.curation.access import KnownUser, Role, user_of_api_key, user_of_session
+from astrid_core.curation.access import KnownUser, Role
 from astrid_core.errors import ConfigurationError, NotAllowedError, SignInError
+from astrid_stack.credentials import COOKIE, Credential, credential_of
 from astrid_stack.hosts import READING
 
-COOKIE = "astrid_session"
 CSRF_HEADER = "X-CSRF-Token"
 
 PUBLIC = frozenset({("GET", "/health"), ("GET", "/sign-in"), ("POST", "/sign-in")})
 """The only routes that need no role."""
 
+# What a request shows is read by credential_of; these two are for the API's description.
 Bearer = Annotated[
     HTTPAuthorizationCredentials | None,
     Security(HTTPBearer(auto_error=False, scheme_name="API key")),
@@ -47,7 +48,7 @@ class Needs:
     role: Role
 
     def __call__(
-        self, request: Request, services: TheServices, bearer: Bearer, session: SessionCookie
+        self, request: Request, services: TheServices, _: Bearer, __: SessionCookie
     ) -> KnownUser:
         """Find out who is asking.
 
@@ -60,7 +61,7 @@ class Needs:
         TooManyRequestsError
             If they ask too often.
         """
-        user = identify(request, services, bearer, session)
+        user = identify(request, services)
         services.by_user.take(str(user.id))
         user.require(self.role)
         return user
@@ -71,12 +72,7 @@ Reviewer = Annotated[KnownUser, Depends(Needs("reviewer"))]
 Operator = Annotated[KnownUser, Depends(Needs("operator"))]
 
 
-def identify(
-    request: Request,
-    services: Services,
-    bearer: HTTPAuthorizationCredentials | None,
-    session: str | None,
-) -> KnownUser:
+def identify(request: Request, services: Services) -> KnownUser:
     """The user who is asking, by their key or else their session.
 
     Raises
@@ -86,25 +82,36 @@ def identify(
     NotAllowedError
         If a browser asks for a change without its session's token.
     """
-    if bearer is not None:
-        key = SecretStr(bearer.credentials)
-        return services.ask(lambda connection: user_of_api_key(connection, key))
-    if session is None or "authorization" in request.headers:
-        raise SignInError(
-            "Nobody is signed in.",
-            remedy="Send an API key as 'Authorization: Bearer KEY', or open a sign-in link.",
-        )
-    secret = SecretStr(session)
-    user = services.ask(lambda connection: user_of_session(connection, secret))
+    credential = credential_shown(request)
+    user = services.ask(credential.user)
     shown = request.headers.get(CSRF_HEADER, "")
-    if request.method not in READING and not hmac.compare_digest(
-        shown.encode(), csrf_token(secret).encode()
+    if (
+        credential.kind == "session"
+        and request.method not in READING
+        and not hmac.compare_digest(shown.encode(), csrf_token(credential.secret).encode())
     ):
         raise NotAllowedError(
             "The page did not show its session's token.",
             remedy=f"Send what GET /session gives as {CSRF_HEADER}.",
         )
     return user
+
+
+def credential_shown(request: Request) -> Credential:
+    """What a request shows its sender to be known by.
+
+    Raises
+    ------
+    SignInError
+        If nothing.
+    """
+    credential = credential_of(request)
+    if credential is None:
+        raise SignInError(
+            "Nobody is signed in.",
+            remedy="Send an API key as 'Authorization: Bearer KEY', or open a sign-in link.",
+        )
+    return credential
 
 
 def csrf_token(session: SecretStr) -> str:

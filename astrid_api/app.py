@@ -11,7 +11,17 @@ from astrid_api.guard import Guard
 from astrid_api.headers import Headers
 from astrid_api.limits import RateLimiter
 from astrid_api.problems import add_problems
-from astrid_api.routes import detections, docs, health, objects, pages, review, session, surveys
+from astrid_api.routes import (
+    detections,
+    docs,
+    health,
+    objects,
+    pages,
+    review,
+    runs,
+    session,
+    surveys,
+)
 from astrid_api.services import Services
 from astrid_api.settings import ApiSettings
 
@@ -41,7 +51,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         openapi_url=None,  # both are routes of ours, which need a role
     )
     app.state.services = services
-    for part in (health, session, surveys, detections, objects, review, pages, docs):
+    for part in (health, session, surveys, detections, objects, review, runs, pages, docs):
         app.include_router(part.router)
     require_roles(app)
     add_problems(app)

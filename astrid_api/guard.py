@@ -17,7 +17,7 @@ from astrid_api.errors import CrossSiteError, TooLargeError
 from astrid_api.limits import RateLimiter
 from astrid_api.problems import problem_of
 from astrid_core.errors import AstridError
-from astrid_stack.hosts import is_foreign, name_in
+from astrid_stack.hosts import is_cross_site, name_in
 
 _LONGEST_NUMBER = 20
 """Digits of a length that a server may have let through."""
@@ -91,15 +91,12 @@ class Guard:
 
     def _check_site(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if name_in(host) not in self.host_names:
+        if name_in(headers.get("host", "")) not in self.host_names:
             raise CrossSiteError(
                 "This server does not answer to that name.",
                 remedy="Use one of ASTRID_ALLOWED_HOSTS, or 127.0.0.1.",
             )
-        is_link = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
-        is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
-        if is_foreign(origin, host) or not (is_own or is_link):
+        if is_cross_site(scope["method"], headers):
             raise CrossSiteError(
                 "Requests from other sites are refused.", remedy="Use the API's own pages."
             )

@@ -33,6 +33,7 @@ from astrid_core.errors import (
     UserError,
     VerdictConflictError,
 )
+from astrid_stack.errors import DagsterRefusedError, DagsterUnavailableError, NightsError
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ _STATUSES: Mapping[type[AstridError], HTTPStatus] = {
     ReviewError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseError: HTTPStatus.SERVICE_UNAVAILABLE,
+    NightsError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    DagsterUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DagsterRefusedError: HTTPStatus.BAD_GATEWAY,
 }
 
 

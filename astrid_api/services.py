@@ -1,6 +1,7 @@
 """What the routes work with, made once per application."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -14,6 +15,9 @@ from dbschema.session import make_engine
 from dbschema.transactions import in_transaction
 
 _Result = TypeVar("_Result")
+_PROBES = 8
+"""Questions to parts at once: where one hangs, its thread does, but never more of them."""
+
 _ATTEMPTS = 3
 _LONGEST_WAIT_S = 1.0
 """Somebody is waiting: better to say soon that it does not work."""
@@ -29,6 +33,8 @@ class Services:
         How often one user may ask.
     sign_ins
         How often one address may try to sign in.
+    probes
+        Threads that ask the parts how they are.
     """
 
     settings: ApiSettings
@@ -36,6 +42,7 @@ class Services:
     store: ObjectStore
     by_user: RateLimiter
     sign_ins: RateLimiter
+    probes: ThreadPoolExecutor
 
     @classmethod
     def of(cls, settings: ApiSettings) -> "Services":
@@ -46,6 +53,7 @@ class Services:
             store=ObjectStore.from_settings(settings),
             by_user=RateLimiter(settings.user_requests_per_minute),
             sign_ins=RateLimiter(settings.sign_ins_per_minute),
+            probes=ThreadPoolExecutor(_PROBES, thread_name_prefix="probe"),
         )
 
     def ask(self, work: Callable[[Connection], _Result]) -> _Result:

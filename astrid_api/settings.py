@@ -10,6 +10,9 @@ from astrid_stack.hosts import LOOPBACK_NAMES
 class ApiSettings(Settings):
     """Configuration of the API, from ``ASTRID_*`` environment variables."""
 
+    mlflow_uri: str = Field(
+        default="", description="MLflow tracking server, of which only the health is told."
+    )
     api_port: int = Field(
         default=8000, ge=1, le=65535, description="Port; the next free one if it is taken."
     )

@@ -173,7 +173,7 @@ class ReviewError(AstridError):
 
 
 class NoSuchItemError(ReviewError):
-    """There is no such detection, event, lease or user."""
+    """There is no such detection, event, lease, user or backfill."""
 
 
 class VerdictError(ReviewError):

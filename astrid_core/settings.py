@@ -41,7 +41,9 @@ class Settings(DefinitionSettings):
     s3_access_key_id: SecretStr
     s3_secret_access_key: SecretStr
     mlflow_uri: str = Field(description="MLflow tracking server.")
-    dagster_url: str = Field(default="http://127.0.0.1:3000")
+    dagster_url: str | None = Field(
+        default=None, description="Dagster's webserver; without it the API launches no runs."
+    )
     alert_url: SecretStr | None = Field(
         default=None, description="http(s) address that failed runs are posted to as JSON."
     )

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from astrid_stack import users
+from astrid_stack import local_operator, users
 from astrid_stack.console import errors_shown, out, say
 from astrid_stack.errors import StackError
 from astrid_stack.state import DEFAULT_PORTS, State, port_variable, state_folder
@@ -45,18 +45,20 @@ def _port_option(part: str, what: str) -> typer.models.OptionInfo:
 
 @app.command()
 def up(
+    api_port: Annotated[int | None, _port_option("api", "the API")] = None,
     dagster_port: Annotated[int | None, _port_option("dagster", "Dagster's UI")] = None,
     mlflow_port: Annotated[int | None, _port_option("mlflow", "MLflow")] = None,
     postgres_port: Annotated[int | None, _port_option("postgres", "PostgreSQL")] = None,
     s3_port: Annotated[int | None, _port_option("s3", "the S3 store")] = None,
     code_port: Annotated[int | None, _port_option("code", "the code location")] = None,
 ) -> None:
-    """Start PostgreSQL, the S3 store, MLflow and Dagster, and leave them running.
+    """Start PostgreSQL, the S3 store, MLflow, Dagster and the API, and leave them running.
 
     Harmless when they run already. Tables are brought to this release; runs whose process
     died are marked failed. Everything listens on 127.0.0.1 only.
     """
     asked = {
+        "api": api_port,
         "dagster": dagster_port,
         "mlflow": mlflow_port,
         "postgres": postgres_port,
@@ -71,8 +73,7 @@ def up(
         state = State.create()
         Stack(state).up(say)
         say(f"AstrID is up ({time.monotonic() - begun:.1f} s): 'astrid status', 'astrid down'")
-        say(f"  Dagster  {state.address('dagster')}")
-        say(f"  MLflow   {state.address('mlflow')}")
+        local_operator.welcome(state, out, say)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 
 from astrid_stack import ports
+from astrid_stack.credentials import Credential
 from astrid_stack.errors import StackError
 from astrid_stack.part import Part, get, post_json
 from astrid_stack.postgres import EmbeddedPostgres
@@ -162,9 +163,23 @@ def _locations(state: State) -> list[dict]:
 
 
 def _graphql(state: State, query: str) -> dict:
-    """Answer of the webserver; empty if it has none yet."""
+    """Answer of the webserver; empty if it has none yet.
+
+    Raises
+    ------
+    StackError
+        If it does not know the local operator.
+    """
     body = json.dumps({"query": query})
-    status, answer = post_json(state.ports()["dagster"], "/graphql", body)
+    token = Credential("key", state.token())
+    status, answer = post_json(state.ports()["dagster"], "/graphql", body, token.headers)
+    if status in (401, 403):
+        raise StackError.of_part(
+            "dagster",
+            f"refused the key in {state.token_file}: {answer.decode(errors='replace')}",
+            log=state.log("dagster"),
+            remedy=_REMEDY,
+        )
     return json.loads(answer)["data"] if status == 200 else {}
 
 

@@ -5,13 +5,18 @@ definition; partitions and assets are named by text, as a person would in the UI
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self
 
 import requests
 
-from astrid_stack.errors import StackError
+from astrid_core.errors import NoSuchItemError
+from astrid_stack.credentials import Credential
+from astrid_stack.errors import DagsterRefusedError, DagsterUnavailableError, StackError
+from astrid_stack.state import State
 
 _LOCATION = "astrid"
 _REPOSITORY = "__repository__"
@@ -63,8 +68,16 @@ query Runs($filter: RunsFilter!) {
 _BACKFILL_STATUS = """
 query Backfill($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill { status error { message } }
+    __typename
+    ... on PartitionBackfill { status numPartitions error { message } }
+    ... on PythonError { message }
   }
+}
+"""
+
+_BACKFILL_RUNS = """
+query BackfillRuns($filter: RunsFilter!) {
+  runsOrError(filter: $filter) { ... on Runs { results { status } } }
 }
 """
 
@@ -96,13 +109,39 @@ class Launch:
     ----------
     run_filter
         Dagster's filter that selects them.
-    backfill_id
-        The backfill that makes them; None where they were launched themselves.
     """
 
     n_runs: int
     run_filter: dict[str, Any]
-    backfill_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Backfill(Launch):
+    """A backfill that was asked for; ``run_filter`` selects the runs it makes."""
+
+    backfill_id: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a backfill goes.
+
+    Attributes
+    ----------
+    status
+        Dagster's of the backfill itself.
+    n_partitions
+        Partitions asked for; None where the definitions no longer have them.
+    n_by_status
+        Status → number of runs, of those made so far.
+    error
+        Why the backfill itself failed; None if it did not.
+    """
+
+    status: str
+    n_partitions: int | None
+    n_by_status: Mapping[str, int]
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -123,25 +162,47 @@ class RunState:
 
 
 class DagsterClient:
-    """Talks to one webserver."""
+    """Talks to one webserver.
 
-    def __init__(self, url: str) -> None:
+    Parameters
+    ----------
+    headers
+        Headers that show who asks.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = url.rstrip("/")
+        self._headers = dict(headers)
+
+    @classmethod
+    def of(cls, state: State) -> Self:
+        """Client of an embedded stack, in the name of its local operator."""
+        return cls(state.address("dagster"), Credential("key", state.token()).headers)
+
+    def address_of(self, backfill_id: str) -> str:
+        """Where the UI shows a backfill."""
+        return f"{self._url}/runs/b/{backfill_id}"
 
     def reload(self) -> None:
         """Have the code location read its configuration again."""
         self._query(_RELOAD, {"name": _LOCATION})
 
-    def backfill(self, assets: Sequence[str], partitions: Sequence[str], title: str) -> Launch:
-        """Launch a backfill of assets over partitions, one run each.
+    def backfill(
+        self,
+        assets: Sequence[str],
+        partitions: Sequence[str],
+        title: str,
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> Backfill:
+        """Launch a backfill of assets over partitions, of which there is one; one run each.
 
         Raises
         ------
-        StackError
+        DagsterRefusedError
             If Dagster refuses it, with Dagster's own words.
+        DagsterUnavailableError
+            If it does not answer.
         """
-        if not partitions:
-            return Launch(0, {})
         answer = self._query(
             _BACKFILL,
             {
@@ -149,18 +210,46 @@ class DagsterClient:
                     "assetSelection": [{"path": [asset]} for asset in assets],
                     "partitionNames": list(partitions),
                     "title": title,
+                    "tags": [{"key": key, "value": value} for key, value in tags.items()],
                     "fromFailure": False,
                 }
             },
         )["launchPartitionBackfill"]
         if "backfillId" not in answer:
-            raise StackError(
+            raise DagsterRefusedError(
                 f"Dagster refused the backfill '{title}': {answer.get('message', answer)}",
                 remedy=_LOOK_AT_LOCATION,
             )
         backfill_id = str(answer["backfillId"])
-        tag = {"key": _BACKFILL_TAG, "value": backfill_id}
-        return Launch(len(partitions), {"tags": [tag]}, backfill_id)
+        return Backfill(len(partitions), _runs_of(backfill_id), backfill_id)
+
+    def progress(self, backfill_id: str) -> Progress:
+        """How a backfill goes.
+
+        Raises
+        ------
+        NoSuchItemError
+            If there is none of this id.
+        DagsterRefusedError, DagsterUnavailableError
+            If Dagster does not tell.
+        """
+        answer = self._query(_BACKFILL_STATUS, {"id": backfill_id})["partitionBackfillOrError"]
+        if answer["__typename"] == "BackfillNotFoundError":
+            raise NoSuchItemError(
+                f"There is no backfill {backfill_id!r}.", remedy="Take its id as it was given."
+            )
+        if answer["__typename"] == "PythonError":
+            raise DagsterRefusedError(
+                f"Dagster does not tell of backfill {backfill_id}: {answer['message']}",
+                remedy=_LOOK_AT_LOCATION,
+            )
+        runs = self._query(_BACKFILL_RUNS, {"filter": _runs_of(backfill_id)})
+        return Progress(
+            status=answer["status"],
+            n_partitions=answer["numPartitions"],
+            n_by_status=Counter(run["status"] for run in runs["runsOrError"]["results"]),
+            error=(answer["error"] or {}).get("message"),
+        )
 
     def launch(self, job: str, partitions: Sequence[Mapping[str, str] | str]) -> Launch:
         """Launch a job once per partition: at once, where a backfill awaits its daemon's tick.
@@ -172,14 +261,16 @@ class DagsterClient:
 
         Raises
         ------
-        StackError
+        DagsterRefusedError
             If Dagster refuses it, with Dagster's own words.
+        DagsterUnavailableError
+            If it does not answer.
         """
         run_ids = []
         for partition in partitions:
             answer = self._query(_LAUNCH, {"run": _execution(job, partition)})["launchRun"]
             if "run" not in answer:
-                raise StackError(
+                raise DagsterRefusedError(
                     f"Dagster refused to run {job} for {partition}: "
                     f"{answer.get('message', answer)}",
                     remedy=_LOOK_AT_LOCATION,
@@ -210,7 +301,7 @@ class DagsterClient:
             report(runs)
             if len(runs) >= launch.n_runs and all(run.is_finished for run in runs):
                 return runs
-            if launch.backfill_id is not None:
+            if isinstance(launch, Backfill):
                 self._raise_if_failed(launch.backfill_id)
             time.sleep(_POLL_S)
         raise StackError(
@@ -220,35 +311,52 @@ class DagsterClient:
         )
 
     def _raise_if_failed(self, backfill_id: str) -> None:
-        backfill = self._query(_BACKFILL_STATUS, {"id": backfill_id})["partitionBackfillOrError"]
-        if str(backfill.get("status", "")).startswith("FAIL"):
-            error = (backfill.get("error") or {}).get("message", "no message")
+        backfill = self.progress(backfill_id)
+        if backfill.status.startswith("FAIL"):
             raise StackError(
-                f"Backfill {backfill_id} failed: {error}",
+                f"Backfill {backfill_id} failed: {backfill.error or 'no message'}",
                 remedy="Look at it in Dagster's UI under Runs > Backfills.",
             )
 
     def _query(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        response = self._post({"query": query, "variables": variables})
         try:
-            response = requests.post(
-                f"{self._url}/graphql",
-                json={"query": query, "variables": variables},
-                timeout=_TIMEOUT_S,
-            )
-            response.raise_for_status()
             answer = response.json()
-        except (requests.RequestException, ValueError) as error:
-            raise StackError(
-                f"Dagster at {self._url} did not answer: {error}",
+        except ValueError as error:
+            kind = DagsterUnavailableError if response.status_code >= 500 else DagsterRefusedError
+            raise kind(
+                f"Dagster at {self._url} answered {response.status_code}: {response.text[:200]}",
                 remedy="Run 'astrid status', then 'astrid up'.",
             ) from error
         if answer.get("errors"):
-            raise StackError(
+            raise DagsterRefusedError(
                 f"Dagster at {self._url} refused a query: {answer['errors'][0]['message']}",
                 remedy="Webserver and this command may be of different versions.",
             )
         data: dict[str, Any] = answer["data"]
         return data
+
+    def _post(self, body: Mapping[str, Any]) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False  # a ~/.netrc would be sent in place of our own headers
+            try:
+                return session.post(
+                    f"{self._url}/graphql",
+                    json=body,
+                    headers=self._headers,
+                    timeout=_TIMEOUT_S,
+                    allow_redirects=False,  # nobody else is shown them
+                )
+            except requests.RequestException as error:
+                raise DagsterUnavailableError(
+                    f"Dagster at {self._url} did not answer: {error}",
+                    remedy="Run 'astrid status', then 'astrid up'.",
+                ) from error
+
+
+def _runs_of(backfill_id: str) -> dict[str, Any]:
+    """Dagster's filter that selects the runs of a backfill."""
+    return {"tags": [{"key": _BACKFILL_TAG, "value": backfill_id}]}
 
 
 def _execution(job: str, partition: Mapping[str, str] | str) -> dict[str, Any]:

@@ -21,26 +21,14 @@ from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
 from astrid_core.surveys.folder import FolderSurvey
 from astrid_core.surveys.plan import FolderPlan
 from astrid_core.surveys.registry import open_survey
-from astrid_stack import summary
+from astrid_stack import local_operator, summary
 from astrid_stack.dagster_client import DagsterClient, Launch, RunState
 from astrid_stack.errors import StackError
+from astrid_stack.nights import NIGHT_ASSETS, night_key
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from dbschema.session import make_engine
 
-SCIENCE_ASSETS = (
-    "raw_frames",
-    "observations",
-    "processed_frames",
-    "preprocess_runs",
-    "difference_images",
-    "difference_runs",
-    "cutouts",
-    "candidates",
-    "detections",
-    "objects",
-    "forced_photometry",
-)
 _NIGHT_TIMEOUT_S = 900.0
 
 
@@ -99,15 +87,14 @@ def run_demo(
     report(
         f"{len(plan.reference_nights)} reference nights, {len(plan.science_nights)} science nights"
     )
-    runs = materialize(plan, DagsterClient(state.address("dagster")), console)
+    runs = materialize(plan, DagsterClient.of(state), console)
     nights = sorted({*plan.reference_nights, *plan.science_nights})
     counts = summary.count(make_engine(state.database_url("astrid")), survey, nights)
     recovery = summary.recovery_of(config, counts) if config.adapter == "simulated" else None
     summary.show(console, counts, recovery, step_seconds(runs.all))
     report(f"Took {time.monotonic() - begun:.0f} s, {up_s:.0f} s of them to start the services.")
     report("The services stay up until 'make down'. Open:")
-    report(f"  Dagster  {state.address('dagster')}/asset-groups")
-    report(f"  MLflow   {state.address('mlflow')}")
+    local_operator.welcome(state, console, report)
 
 
 def _name_folders(
@@ -219,12 +206,18 @@ def materialize(plan: NightPlan, client: DagsterClient, console: Console) -> Dem
         references = [
             {"night": night.isoformat(), "survey": plan.survey} for night in plan.reference_nights
         ]
-        nights = [f"{night.isoformat()}|{plan.survey}" for night in plan.science_nights]
+        nights = [night_key(plan.survey, night) for night in plan.science_nights]
         return DemoRuns(
             follow("reference nights", client.launch("reference_nights", references)),
             follow("references", client.launch("references", [plan.survey])),
-            follow("science nights", client.backfill(SCIENCE_ASSETS, nights, "science nights")),
+            follow("science nights", _search(client, nights)),
         )
+
+
+def _search(client: DagsterClient, nights: Sequence[str]) -> Launch:
+    if not nights:
+        return Launch(0, {})
+    return client.backfill(NIGHT_ASSETS, nights, "science nights")
 
 
 def _raise_for_failures(title: str, runs: Sequence[RunState]) -> None:

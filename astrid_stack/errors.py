@@ -33,6 +33,20 @@ class StackError(AstridError):
         return cls(f"{part} {happened}.{tail}", remedy=remedy)
 
 
+class DagsterUnavailableError(StackError):
+    """Dagster cannot be asked: it does not answer, or no address of it is configured."""
+
+    transient = True
+
+
+class DagsterRefusedError(StackError):
+    """Dagster answered, and refused or failed to do what it was asked."""
+
+
+class NightsError(AstridError):
+    """The survey or nights asked for are none that can be run."""
+
+
 def last_lines(log: Path, count: int = _LOG_LINES_SHOWN) -> str:
     """Last ``count`` lines of a text file, indented; empty if there is no such file."""
     try:

@@ -4,6 +4,7 @@ Out of reach of other machines, it is not out of reach of web pages open in this
 browser: what every server of AstrID refuses them is decided here.
 """
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -23,3 +24,22 @@ def name_in(host: str) -> str | None:
 def is_foreign(origin: str | None, host: str) -> bool:
     """Whether an ``Origin`` header names another site than the ``Host`` header does."""
     return origin is not None and urlsplit(origin).netloc != host
+
+
+def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether another site's page makes a request, by what its browser says of it.
+
+    Links from elsewhere may be followed; a page within another's frame is none.
+
+    Parameters
+    ----------
+    headers
+        By name in lower case.
+    """
+    is_link = (
+        method == "GET"
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest", "document") == "document"
+    )
+    is_own = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    return is_foreign(headers.get("origin"), headers.get("host", "")) or not (is_own or is_link)

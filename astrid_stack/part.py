@@ -1,8 +1,9 @@
 """A part of the stack: a program, how to know that it is ready, and where it answers."""
 
 import http.client
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from astrid_stack import ports
 from astrid_stack.processes import Program
@@ -11,7 +12,7 @@ PART_VARIABLE = "ASTRID_STACK_PART"
 """Marks a part's processes, and whatever they start, for the sweep after a crash."""
 
 STOP_ORDER = (
-    ("daemon", "dagster", "code", "mlflow"),
+    ("api", "daemon", "dagster", "code", "mlflow"),
     ("objectstore",),
     ("postgres",),
 )
@@ -58,20 +59,28 @@ class Part:
 
 def get(port: int, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
     """Status and body of a GET on a loopback port; status 0 if nothing answers."""
-    return _request("GET", port, path, None, timeout_s)
+    return _request("GET", port, path, None, {}, timeout_s)
 
 
-def post_json(port: int, path: str, body: str, timeout_s: float = 30.0) -> tuple[int, bytes]:
+def post_json(
+    port: int, path: str, body: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, bytes]:
     """Status and body of a POST of JSON on a loopback port; status 0 if nothing answers."""
-    return _request("POST", port, path, body, timeout_s)
+    json = {"Content-Type": "application/json"}
+    return _request("POST", port, path, body, {**headers, **json}, 30.0)
 
 
 def _request(
-    method: str, port: int, path: str, body: str | None, timeout_s: float
+    method: str,
+    port: int,
+    path: str,
+    body: str | None,
+    headers: Mapping[str, str],
+    timeout_s: float,
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=timeout_s)
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
+        connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException):

@@ -2,9 +2,11 @@
 
 The parts and their order::
 
-    postgres ─┬─ our tables ───────────────┬─ champion
-              ├─ mlflow ───────────────────┤
-              │  objectstore ──────────────┘
+    postgres ─┬─ our tables ─┬─ local operator
+              │              ├─────────────┬─ api
+              │              │             ├─ champion
+              │  objectstore ┴─────────────┤
+              ├─ mlflow ───────────────────┘
               ├─ Dagster's storage ────────┬─ dagster (webserver), daemon
               └─ code ─────────────────────┘
 
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from astrid_core.errors import SchemaVersionError
-from astrid_stack import dagster, mlflow, ports, processes, tasks
+from astrid_stack import dagster, local_operator, mlflow, ports, processes, tasks
 from astrid_stack.errors import StackError
 from astrid_stack.part import PART_VARIABLE, PARTS, USERS_OF_POSTGRES, Part
 from astrid_stack.postgres import EmbeddedPostgres
@@ -68,7 +70,7 @@ class Rise:
         for name in DATABASES:
             server.ensure_database(name)
         self.stack.object_store().ensure_bucket(BUCKET)
-        with ThreadPoolExecutor(max_workers=8) as pool:
+        with ThreadPoolExecutor(max_workers=10) as pool:
             try:
                 self._branch(pool, server)
             except BaseException:
@@ -83,6 +85,8 @@ class Rise:
         objects = pool.submit(self._start, "objectstore")
         tables = pool.submit(self._migrate_tables)
         tracking = pool.submit(self._start_mlflow, server)
+        token = pool.submit(self._after, partial(local_operator.ensure_token, self.state), tables)
+        api = pool.submit(self._after, partial(self._start, "api"), objects, tables)
         champion = pool.submit(self._after, self._ensure_champion, objects, tables, tracking)
         storage = pool.submit(self._prepare_dagster, server)
         faces = [
@@ -90,7 +94,8 @@ class Rise:
             pool.submit(self._after, partial(self._start, name), storage, code)
             for name in ("dagster", "daemon")
         ]
-        for done in as_completed([code, objects, tables, tracking, champion, storage, *faces]):
+        ours = [tables, token, api, champion]
+        for done in as_completed([code, objects, tracking, storage, *faces, *ours]):
             done.result()
 
     @staticmethod
@@ -109,11 +114,11 @@ class Rise:
         self.stack.sweep(dead)
 
     def _retire_old_settings(self) -> None:
-        """Stop a code location started with other settings, unless it is at work."""
-        service = self.state.services().get("code")
-        if service is None or self.stack.process_of("code") is None:
-            return
-        if service["settings"] == self.state.settings_digest():
+        """Stop API and code location if started with other settings, the latter unless at work."""
+        if self._has_old_settings("api"):
+            self.report("Settings have changed: the API starts afresh")
+            self.stack.stop(["api"], self.report)
+        if not self._has_old_settings("code"):
             return
         if dagster.unfinished_runs(self.stack.postgres()):
             self.report(
@@ -123,6 +128,12 @@ class Rise:
         else:
             self.report("Settings have changed: the code location starts afresh")
             self.stack.stop(["code"], self.report)
+
+    def _has_old_settings(self, name: str) -> bool:
+        service = self.state.services().get(name)
+        if service is None or self.stack.process_of(name) is None:
+            return False
+        return bool(service["settings"] != self.state.settings_digest())
 
     def _choose_ports(self) -> None:
         """Keep the ports of running parts, give the others theirs or the next free ones."""
@@ -140,6 +151,8 @@ class Rise:
             if chosen[name] != asked:
                 self.report(f"Port {asked} is taken: {name} uses {chosen[name]}")
         self.state.remember_ports(chosen)
+        if chosen["api"] != remembered["api"]:
+            self.stack.stop(["dagster"], self.report)  # it sends people there to sign in
         if chosen["s3"] != remembered["s3"]:
             self.stack.stop(["mlflow"], self.report)  # it knows the store by its old address
 

@@ -4,6 +4,7 @@
 
     .astrid/
       secrets.json    0600, random per installation
+      token           0600, an API key of the local operator, for notebooks and our own tools
       ports.json      the port each part was last given
       services.json   process id and start time of each running part
       postgres/ objects/ dagster/    data of the parts
@@ -22,18 +23,23 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from astrid_core.errors import ConfigurationError
 from astrid_stack import ports
 from astrid_stack.errors import StackError
 from astrid_stack.processes import base_environment
 
 STATE_VARIABLE = "ASTRID_STATE"
+DATABASE_VARIABLE = "ASTRID_DATABASE_URL"
+ADDRESS_VARIABLE = "ASTRID_API_ADDRESS"
 PROJECT = Path(__file__).resolve().parents[1]
 BUCKET = "astrid"
 DATABASES = ("astrid", "dagster", "mlflow")
 DATABASE_USER = "astrid"
 DEFAULT_PORTS: Mapping[str, int] = {
     # Where people look for them
+    "api": 8000,
     "dagster": 3000,
     "mlflow": 5000,
     # Out of the way of a PostgreSQL or MinIO that may be there already
@@ -130,6 +136,26 @@ class State:
         """Dagster's own folder, with its ``dagster.yaml`` and compute logs."""
         return self.folder / "dagster"
 
+    @property
+    def token_file(self) -> Path:
+        """File that holds the local operator's API key."""
+        return self.folder / "token"
+
+    def token(self) -> SecretStr:
+        """The local operator's API key.
+
+        Raises
+        ------
+        StackError
+            If none was made yet.
+        """
+        try:
+            return SecretStr(self.token_file.read_text().strip())
+        except FileNotFoundError as error:
+            raise StackError(
+                f"There is no {self.token_file}.", remedy="'astrid up' makes a new one."
+            ) from error
+
     def log(self, part: str) -> Path:
         """Log file of a part."""
         return self.folder / "logs" / f"{part}.log"
@@ -173,6 +199,7 @@ class State:
         return (
             base_environment()
             | {"ASTRID_CONCURRENT_RUNS": str(_default_concurrent_runs())}
+            | {ADDRESS_VARIABLE: self.address("api")}  # or a proxy's, if the caller names it
             | settings
             | self._addresses()
             | _aws_environment(self.secrets, self.address("s3"))
@@ -191,7 +218,7 @@ class State:
     def _addresses(self) -> dict[str, str]:
         return {
             STATE_VARIABLE: str(self.folder),
-            "ASTRID_DATABASE_URL": self.database_url("astrid"),
+            DATABASE_VARIABLE: self.database_url("astrid"),
             # dagster-postgres needs the older driver, named explicitly.
             "ASTRID_DAGSTER_DATABASE_URL": self.database_url("dagster", "psycopg2"),
             "ASTRID_S3_ENDPOINT": self.address("s3"),

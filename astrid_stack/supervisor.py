@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from astrid_stack import dagster, mlflow, ports, processes
+from astrid_stack import api, dagster, mlflow, ports, processes
 from astrid_stack.errors import StackError
 from astrid_stack.interrupts import terminable, uninterrupted
 from astrid_stack.objectstore import EmbeddedObjectStore
@@ -115,6 +115,7 @@ class Stack:
             dagster.code_part(self.state, self.definitions),
             dagster.webserver_part(self.state),
             dagster.daemon_part(self.state, server),
+            api.api_part(self.state),
         )
         return {part.name: part for part in (postgres, objects, *others)}
 

@@ -19,11 +19,11 @@ from astrid_core.curation import access
 from astrid_core.curation.access import ListedUser, Role
 from astrid_core.errors import UserError
 from astrid_stack.console import errors_shown, out, say
-from astrid_stack.state import State
+from astrid_stack.credentials import sign_in_address
+from astrid_stack.ports import LOOPBACK
+from astrid_stack.state import ADDRESS_VARIABLE, DATABASE_VARIABLE, DEFAULT_PORTS, State
 from dbschema.session import make_engine
 from dbschema.transactions import transaction
-
-DATABASE_VARIABLE = "ASTRID_DATABASE_URL"
 
 app = typer.Typer(
     help="Who may use the API: users, sign-in links, API keys.",
@@ -98,14 +98,18 @@ def link(
     name: Name,
     hours: Annotated[int, typer.Option(min=1, max=720, help="Hours for which it works.")] = 24,
     address: Annotated[
-        str, typer.Option(envvar="ASTRID_API_ADDRESS", help="Address that people reach the API at.")
-    ] = "http://127.0.0.1:8000",
+        str | None,
+        typer.Option(
+            envvar=ADDRESS_VARIABLE,
+            help="Address that people reach the API at; default is that of 'astrid up'.",
+        ),
+    ] = None,
 ) -> None:
     """Print a link that signs a user in, once."""
     with _database() as connection:
         user = _active(connection, name)
         made = access.issue_sign_in_link(connection, user.known, dt.timedelta(hours=hours))
-    say(f"{address.rstrip('/')}/sign-in?link={made.secret.get_secret_value()}")
+    say(sign_in_address(address or _address_of_api(), made))
 
 
 @app.command()
@@ -158,6 +162,13 @@ def _active(connection: Connection, name: str) -> ListedUser:
             remedy=f"Run 'astrid users change {name} --active' first.",
         )
     return user
+
+
+def _address_of_api() -> str:
+    """Where the API answers that has our database."""
+    if os.environ.get(DATABASE_VARIABLE):
+        return f"http://{LOOPBACK}:{DEFAULT_PORTS['api']}"  # where it goes when started by hand
+    return State().address("api")
 
 
 @contextmanager

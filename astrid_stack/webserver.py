@@ -1,27 +1,40 @@
-"""Dagster's webserver behind a guard, for it asks nobody who they are.
+"""Dagster's webserver behind a guard and AstrID's roles, for it asks nobody who they are.
 
 ``python -m astrid_stack.webserver`` takes the arguments of ``dagster-webserver``. Bound to
 loopback it is out of reach of other machines, but not of web pages open in this machine's
 browser, which could launch runs or forge materializations. The guard refuses
 
 * requests by another name than the allowed hosts' (DNS rebinding),
-* requests and websockets from another site's page,
+* requests and websockets that another site's page makes, links to follow excepted,
 * posts that are not JSON (which a page can send without asking first),
 * GraphQL by GET.
+
+What it lets through must show who asks, as the API wants it: the session of a browser that
+signed in there, or an API key. Operators use all of Dagster. Viewers and reviewers look: for
+them the webserver is in its own read-only mode, which hides buttons and refuses mutations.
 """
 
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection
 
+from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 from dagster_webserver import app as webserver_app
 from dagster_webserver import cli
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from astrid_stack.hosts import LOOPBACK_NAMES, READING, is_foreign, name_in
+from astrid_core.curation.access import KnownUser
+from astrid_core.errors import AstridError, ConfigurationError
+from astrid_stack.callers import Callers, SignedIn, refuse
+from astrid_stack.hosts import LOOPBACK_NAMES, READING, is_cross_site, is_foreign, name_in
+from astrid_stack.state import ADDRESS_VARIABLE, DATABASE_VARIABLE
+from dbschema.session import make_engine
 
 ALLOWED_HOSTS_VARIABLE = "ASTRID_ALLOWED_HOSTS"
 """Names, separated by commas, under which a proxy serves the UI to people."""
@@ -47,23 +60,25 @@ class Guard:
         reason = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if reason is None:
             await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": reason})
         else:
-            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+            await refuse(PlainTextResponse(reason, 403), scope, receive, send)
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        method = scope.get("method", "GET")
-        origin = headers.get("origin")
+        is_socket = scope["type"] == "websocket"
         if name_in(host) not in self.allowed_hosts:
             return f"This server does not answer to that name; see {ALLOWED_HOSTS_VARIABLE}."
-        if is_foreign(origin, host):
+        if is_socket:
+            # Browsers always say whose page opens one.
+            is_others = is_foreign(headers.get("origin"), host)
+        else:
+            is_others = is_cross_site(scope["method"], headers)
+        if is_others:
             return "Requests from other sites are refused."
-        if scope["type"] == "websocket" or method in READING:
+        if is_socket or scope["method"] in READING:
             # Links from elsewhere may be followed; GraphQL is never a page to open.
-            by_link = scope["type"] == "http" and b"query=" in scope["query_string"]
+            by_link = not is_socket and b"query=" in scope["query_string"]
             if by_link and scope["path"].endswith("/graphql"):
                 return "GraphQL is taken by POST of JSON only."
             return None
@@ -72,20 +87,64 @@ class Guard:
         return None
 
 
-class GuardedWebserver(DagsterWebserver):
-    """Dagster's webserver with the :class:`Guard` before everything else."""
+class GuardedWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
+    """Dagster's webserver with :class:`Guard` and roles before everything else."""
 
     def build_middleware(self) -> list[Middleware]:
-        """The guard, then Dagster's own."""
+        """The guard, who is asking, then Dagster's own.
+
+        Raises
+        ------
+        ConfigurationError
+            If no database is configured that knows users: it would serve anybody.
+        """
         named = os.environ.get(ALLOWED_HOSTS_VARIABLE, "")
         allowed = LOOPBACK_NAMES | {name.strip() for name in named.split(",") if name.strip()}
-        return [Middleware(Guard, allowed_hosts=allowed), *super().build_middleware()]
+        database = os.environ.get(DATABASE_VARIABLE)
+        if not database:
+            raise ConfigurationError(
+                "Dagster's webserver does not know who may use it.",
+                remedy=f"Set {DATABASE_VARIABLE} to the database that has AstrID's users.",
+            )
+        known = Middleware(
+            SignedIn,
+            callers=Callers(make_engine(database)),
+            is_public=self.public_paths(),
+            graphql=f"{self._app_path_prefix}/graphql",
+            api=os.environ.get(ADDRESS_VARIABLE) or None,
+        )
+        return [Middleware(Guard, allowed_hosts=allowed), known, *super().build_middleware()]
+
+    def public_paths(self) -> Callable[[str], bool]:
+        """Whether a path is one of the UI's own files, or the answer to 'are you there'."""
+        prefix, routes = self._app_path_prefix, self.build_static_routes()
+        files = {f"{prefix}{route.path}" for route in routes if isinstance(route, Route)}
+        files.add(f"{prefix}/server_info")
+        folders = tuple(f"{prefix}{route.path}/" for route in routes if isinstance(route, Mount))
+        return lambda path: path in files or path.startswith(folders)
+
+    def _make_request_context(self, conn: HTTPConnection) -> WorkspaceRequestContext:
+        context = super()._make_request_context(conn)
+        user: KnownUser = conn.scope["user"]
+        if user.role == "operator":
+            return context
+        return WorkspaceRequestContext(
+            instance=context.instance,
+            current_workspace=context.get_current_workspace(),
+            process_context=context.process_context,
+            version=context.version,
+            source=context.source,
+            read_only=True,
+        )
 
 
 def main() -> None:
     """Run ``dagster-webserver`` with the guarded class in its place."""
-    webserver_app.DagsterWebserver = GuardedWebserver  # type: ignore[misc]
-    cli.main()
+    webserver_app.DagsterWebserver = GuardedWebserver  # type: ignore[misc, assignment]
+    try:
+        cli.main()
+    except AstridError as error:
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def _crash(state: State, asset: str, *, with_code_server: bool) -> None:
     """Launch the night, kill its run once some of an asset's objects are stored, recover."""
     running = Stack(state)
     before = _runners(running)
-    launched = DagsterClient(state.address("dagster")).launch("nightly", [NIGHT])
+    launched = DagsterClient.of(state).launch("nightly", [NIGHT])
     # Of this night: the reference night's frames are there from the start.
     stored = f"{asset}/{NIGHT['survey']}/{NIGHT['night']}/"
     _wait(lambda: len(_objects(state, stored)) >= 2)
@@ -72,7 +72,7 @@ def _crash(state: State, asset: str, *, with_code_server: bool) -> None:
         _kill(victim)
     running.up(print)
     _wait(lambda: not any(worker.is_running() for worker in (*victims, *workers)))
-    client = DagsterClient(state.address("dagster"))
+    client = DagsterClient.of(state)
     _wait(lambda: all(run.is_finished for run in client.runs(launched)))
     (run,) = client.runs(launched)
     print(
@@ -85,7 +85,7 @@ def _crash(state: State, asset: str, *, with_code_server: bool) -> None:
 
 
 def _follow(state: State) -> None:
-    client = DagsterClient(state.address("dagster"))
+    client = DagsterClient.of(state)
     runs = client.follow(client.launch("nightly", [NIGHT]), lambda _: None, _WAIT_S)
     for run in runs:
         if run.status != "SUCCESS":

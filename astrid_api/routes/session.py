@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field, SecretStr
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from astrid_api.access import COOKIE, SessionCookie, Viewer, csrf_token
+from astrid_api.access import SessionCookie, Viewer, csrf_token
 from astrid_api.guard import address_of
 from astrid_api.pages import page
 from astrid_api.problems import responses, status_of
 from astrid_api.services import TheServices
 from astrid_core.curation.access import Role, sign_in, sign_out
 from astrid_core.errors import SignInError
+from astrid_stack.credentials import COOKIE
 
 router = APIRouter(tags=["signing in"])
 

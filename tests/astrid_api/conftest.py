@@ -24,7 +24,6 @@ def settings(migrated_url: str, s3: S3Store) -> ApiSettings:
         s3_bucket=s3.bucket,
         s3_access_key_id=SecretStr(s3.access_key_id),
         s3_secret_access_key=SecretStr(s3.secret_access_key),
-        mlflow_uri="http://127.0.0.1:5000",
     )
 
 

@@ -1,6 +1,8 @@
 """What clients see when things go wrong."""
 
 import logging
+import socket
+import time
 from http import HTTPStatus
 
 import pytest
@@ -14,7 +16,13 @@ from astrid_api.problems import problem_of, status_of
 from astrid_api.settings import ApiSettings
 from astrid_core import errors
 from astrid_core.curation.access import Role
-from astrid_stack.ports import any_free_port
+from astrid_stack.errors import (
+    DagsterRefusedError,
+    DagsterUnavailableError,
+    NightsError,
+    StackError,
+)
+from astrid_stack.ports import LOOPBACK, any_free_port
 from tests.callers import HERE, Person
 
 
@@ -29,6 +37,10 @@ from tests.callers import HERE, Person
         (errors.VerdictError, 422),
         (errors.StoreError, 503),
         (errors.DatabaseError, 503),
+        (DagsterUnavailableError, 503),
+        (DagsterRefusedError, 502),
+        (NightsError, 422),
+        (StackError, 500),
         (errors.StoreRefusedError, 500),
         (errors.DatabaseRefusedError, 500),
         (errors.ObjectMissingError, 500),
@@ -116,6 +128,7 @@ def test_health_tells_operators_more(client: TestClient, people: dict[Role, Pers
     told = client.get("/health", headers=people["viewer"].headers).json()
     assert told == {"status": "ok", "parts": None}
     parts = client.get("/health", headers=people["operator"].headers).json()["parts"]
+    # The others are not configured here.
     assert [part["name"] for part in parts] == ["database", "store"]
     assert all(part["latency_ms"] > 0 for part in parts)
     assert client.get("/health", headers={"Authorization": "Bearer no"}).status_code == 401
@@ -128,6 +141,39 @@ def test_a_store_that_is_gone_is_said_so(settings: ApiSettings, people: dict[Rol
     assert answer.status_code == 503
     assert answer.json()["status"] == "failing"
     assert [part["error_type"] for part in answer.json()["parts"]] == [None, "StoreRefusedError"]
+
+
+def test_without_dagster_and_mlflow_people_can_go_on_judging(
+    settings: ApiSettings, people: dict[Role, Person]
+) -> None:
+    nobody = f"http://127.0.0.1:{any_free_port()}"
+    gone = settings.model_copy(update={"dagster_url": nobody, "mlflow_uri": nobody})
+    client = TestClient(create_app(gone), HERE)
+    answer = client.get("/health", headers=people["operator"].headers)
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert [
+        (part["name"], part["is_needed"], part["error_type"]) for part in answer.json()["parts"]
+    ] == [
+        ("database", True, None),
+        ("store", True, None),
+        ("dagster", False, "ConnectionError"),
+        ("mlflow", False, "ConnectionError"),
+    ]
+
+
+def test_a_part_that_never_answers_does_not_keep_health_waiting(
+    settings: ApiSettings, people: dict[Role, Person]
+) -> None:
+    with socket.socket() as silent:
+        silent.bind((LOOPBACK, 0))
+        silent.listen()  # takes connections and says nothing
+        hangs = f"http://{LOOPBACK}:{silent.getsockname()[1]}"
+        client = TestClient(create_app(settings.model_copy(update={"mlflow_uri": hangs})), HERE)
+        begun = time.monotonic()
+        answer = client.get("/health", headers=people["operator"].headers)
+        assert time.monotonic() - begun < 8
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["parts"][-1]["error_type"] in ("TimeoutError", "ReadTimeout")
 
 
 def test_a_database_that_is_gone_is_said_so(settings: ApiSettings) -> None:

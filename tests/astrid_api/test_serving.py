@@ -22,7 +22,6 @@ def environment(settings: ApiSettings, port: int) -> dict[str, str]:
         "ASTRID_S3_BUCKET": settings.s3_bucket,
         "ASTRID_S3_ACCESS_KEY_ID": settings.s3_access_key_id.get_secret_value(),
         "ASTRID_S3_SECRET_ACCESS_KEY": settings.s3_secret_access_key.get_secret_value(),
-        "ASTRID_MLFLOW_URI": settings.mlflow_uri,
         "ASTRID_API_PORT": str(port),
     }
 

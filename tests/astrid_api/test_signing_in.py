@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
 
-from astrid_api.access import COOKIE
 from astrid_api.app import create_app
 from astrid_api.settings import ApiSettings
 from astrid_core.curation.access import (
@@ -18,6 +17,7 @@ from astrid_core.curation.access import (
     issue_sign_in_link,
     revoke_api_key,
 )
+from astrid_stack.credentials import COOKIE
 from dbschema.models import SignInSession, ValidationEvent
 from tests import review
 from tests.callers import HERE, Person

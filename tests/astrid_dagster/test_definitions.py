@@ -5,7 +5,9 @@ import pytest
 
 from astrid_dagster import tags
 from astrid_dagster.assets.detections import score_with_unet
+from astrid_dagster.assets.observations import ingest
 from astrid_dagster.definitions import defs
+from astrid_stack.nights import INGEST_ASSETS, NIGHT_ASSETS
 
 GRAPH = {
     "raw_frames": set(),
@@ -130,6 +132,9 @@ def test_the_nightly_job_leaves_references_depth_and_other_people_s_servers_alon
         "crossmatches",
     } | UNPARTITIONED
     assert keys == GRAPH.keys() - left_alone
+    # What the demo and the API ask Dagster for, by name.
+    assert keys == set(NIGHT_ASSETS)
+    assert set(INGEST_ASSETS) == {key.to_user_string() for key in ingest.keys}
 
 
 def test_verdicts_are_people_s_and_labels_grow_old_when_nobody_judges(graph) -> None:

@@ -3,9 +3,12 @@
 One stack serves the module; the tests run in the order written, the rough ones last.
 """
 
+import http.client
 import json
 import os
+import pty
 import random
+import re
 import signal
 import socket
 import stat
@@ -19,18 +22,27 @@ import boto3
 import psutil
 import psycopg
 import pytest
+import requests
 from botocore.config import Config
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from astrid_core.errors import SchemaVersionError
 from astrid_stack import cli, part, ports
 from astrid_stack.dagster_client import DagsterClient
-from astrid_stack.errors import StackError
-from astrid_stack.state import DEFAULT_PORTS, STATE_VARIABLE, State, port_variable
+from astrid_stack.errors import DagsterRefusedError, StackError
+from astrid_stack.state import (
+    DEFAULT_PORTS,
+    STATE_VARIABLE,
+    State,
+    port_variable,
+    write_private,
+)
 from astrid_stack.supervisor import Stack
+from tests.conftest import REPOSITORY
 
 DEFINITIONS = "tiny_definitions"
-PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon"]
+PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon", "api"]
 ASTRID = [sys.executable, "-c", "from astrid_stack.cli import main; main()"]
 
 
@@ -39,9 +51,10 @@ def stack(servers_folder: Path) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         folder = servers_folder / "state"
         patch.setenv(STATE_VARIABLE, str(folder))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY)]))
         # Below the ephemeral range, all different; a taken one is passed over.
-        for name, port in zip(DEFAULT_PORTS, random.sample(range(20_000, 32_000), 5), strict=True):
+        sample = random.sample(range(20_000, 32_000), len(DEFAULT_PORTS))
+        for name, port in zip(DEFAULT_PORTS, sample, strict=True):
             patch.setenv(port_variable(name), str(port))
         running = Stack(State.create(folder), DEFINITIONS)
         try:
@@ -68,7 +81,8 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 def graphql(stack: Stack, query: str, **variables: object) -> dict:
     body = json.dumps({"query": query, "variables": variables})
-    status, answer = part.post_json(stack.state.ports()["dagster"], "/graphql", body)
+    port = stack.state.ports()["dagster"]
+    status, answer = part.post_json(port, "/graphql", body, bearer(stack))
     assert status == 200, answer
     return json.loads(answer)["data"]
 
@@ -125,14 +139,16 @@ def test_changed_settings_reach_the_code_location(
     monkeypatch.setenv("ASTRID_WORKERS", "0")
     stack.up()
     after = {entry.name: entry.pid for entry in stack.status()}
-    assert {name for name in PARTS if after[name] != before[name]} == {"code"}
+    assert {name for name in PARTS if after[name] != before[name]} == {"code", "api"}
     code = stack.process_of("code")
     assert code is not None
     assert code.environ()["ASTRID_WORKERS"] == "0"
+    monkeypatch.undo()
+    stack.up()
 
 
 def test_no_secret_is_on_a_command_line_and_no_file_is_open(stack: Stack) -> None:
-    words = vars(stack.state.secrets).values()
+    words = [*vars(stack.state.secrets).values(), stack.state.token().get_secret_value()]
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
@@ -183,6 +199,90 @@ def test_s3_and_mlflow_keep_what_they_are_given(stack: Stack) -> None:
     assert json.loads(answer)["run"]["info"]["artifact_uri"].startswith("mlflow-artifacts:/")
 
 
+def test_up_prints_a_link_that_signs_in_once_to_a_terminal_only(stack: Stack) -> None:
+    address = stack.state.address("api")
+    assert address in (piped := subprocess.check_output([*ASTRID, "up"], text=True))
+    assert "?link=" not in piped
+    assert "astrid users link local" in piped
+    shown = said_to_a_terminal([*ASTRID, "up"])
+    link = shown.partition("24 hours: ")[2].partition("\n")[0].strip()
+    assert link.startswith(f"{address}/sign-in?link=")
+    secret = {"link": link.rpartition("=")[2]}
+    browser = requests.Session()
+    assert browser.get(link).status_code == 200
+    assert browser.post(f"{address}/sign-in", secret, allow_redirects=False).status_code == 303
+    known = browser.get(f"{address}/session").json()
+    assert (known["name"], known["role"], known["is_expert"]) == ("local", "operator", True)
+    assert requests.post(f"{address}/sign-in", secret).status_code == 401
+
+
+def said_to_a_terminal(command: list[str]) -> str:
+    ours, its = pty.openpty()
+    process = subprocess.Popen(command, stdout=its, env=os.environ | {"TERM": "xterm"})
+    os.close(its)
+    said = b""
+    try:
+        while piece := os.read(ours, 4096):
+            said += piece
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0
+    return said.decode()
+
+
+def test_users_link_names_the_port_that_the_api_has(stack: Stack) -> None:
+    made = subprocess.check_output([*ASTRID, "users", "link", "local"], text=True)
+    assert made.startswith(f"{stack.state.address('api')}/sign-in?link=")
+
+
+def test_the_token_is_private_works_and_is_made_anew_when_it_does_not(stack: Stack) -> None:
+    first = stack.state.token()
+    assert stat.S_IMODE(stack.state.token_file.stat().st_mode) == 0o600
+    assert session_of(stack, first).json()["role"] == "operator"
+    stack.up()
+    assert stack.state.token() == first
+    stack.state.token_file.unlink()
+    stack.up()
+    second = stack.state.token()
+    assert stat.S_IMODE(stack.state.token_file.stat().st_mode) == 0o600
+    assert session_of(stack, second).status_code == 200
+    assert session_of(stack, first).status_code == 401  # it may be in other hands
+    write_private(stack.state.token_file, "x" * 43)
+    stack.up()
+    assert stack.state.token() not in (first, second)
+    assert session_of(stack, stack.state.token()).json()["name"] == "local"
+
+
+def test_the_local_operator_is_one_again_after_up(stack: Stack) -> None:
+    subprocess.check_call(
+        [*ASTRID, "users", "change", "local", "--role", "viewer", "--no-active", "--no-expert"]
+    )
+    token = stack.state.token()
+    assert session_of(stack, token).status_code == 401
+    stack.up()
+    known = session_of(stack, token).json()
+    assert (known["role"], known["is_expert"]) == ("operator", False)
+
+
+def test_health_asks_every_part_of_the_running_stack(stack: Stack) -> None:
+    answer = requests.get(f"{stack.state.address('api')}/health", headers=bearer(stack), timeout=30)
+    told = answer.json()
+    assert (answer.status_code, told["status"]) == (200, "ok")
+    assert [part["name"] for part in told["parts"]] == ["database", "store", "dagster", "mlflow"]
+    assert all(part["latency_ms"] > 0 for part in told["parts"])
+
+
+def bearer(stack: Stack) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.state.token().get_secret_value()}"}
+
+
+def session_of(stack: Stack, token: SecretStr) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+    return requests.get(f"{stack.state.address('api')}/session", headers=headers, timeout=30)
+
+
 def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> None:
     run_id = launch(stack, "quick_job")
     wait_for(lambda: run_status(stack, run_id) in {"SUCCESS", "FAILURE"})
@@ -190,7 +290,7 @@ def test_a_run_goes_through_queue_code_location_and_instance(stack: Stack) -> No
 
 
 def test_a_job_is_launched_for_survey_nights_and_followed(stack: Stack) -> None:
-    client = DagsterClient(stack.state.address("dagster"))
+    client = DagsterClient.of(stack.state)
     nights = [{"survey": "a", "night": night} for night in ("2025-09-01", "2025-09-02")]
     looks: list[int] = []
     runs = client.follow(
@@ -204,9 +304,203 @@ def test_a_job_is_launched_for_survey_nights_and_followed(stack: Stack) -> None:
         client.launch("no_such_job", nights)
 
 
-def test_the_webserver_is_guarded(stack: Stack) -> None:
-    status, answer = part.get(stack.state.ports()["dagster"], "/graphql?query={version}")
-    assert (status, answer) == (403, b"GraphQL is taken by POST of JSON only.")
+def test_runs_are_asked_for_at_the_api_and_run(stack: Stack) -> None:
+    nights = {"survey": "simulated", "first_night": "2025-09-01", "last_night": "2025-09-02"}
+    api = stack.state.address("api")
+    launched = requests.post(
+        f"{api}/runs", json=nights | {"what": "ingest"}, headers=bearer(stack), timeout=60
+    )
+    assert launched.status_code == 202, launched.text
+    told = launched.json()
+    assert told["n_nights"] == 2
+    assert told["dagster"] == f"{stack.state.address('dagster')}/runs/b/{told['backfill_id']}"
+    assert launched.headers["location"] == f"/runs/{told['backfill_id']}"
+
+    def progress() -> dict:
+        where = f"{api}{launched.headers['location']}"
+        return requests.get(where, headers=bearer(stack), timeout=60).json()
+
+    wait_for(lambda: progress()["status"].startswith("COMPLETED"))
+    done = progress()
+    assert (done["n_nights"], done["n_by_status"]) == (2, {"SUCCESS": 2})
+    assert done["error"] is None
+    filter_ = {"tags": [{"key": "astrid/asked_by", "value": "local"}]}
+    tagged = graphql(
+        stack,
+        "query($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { results { id } } } }",
+        f=filter_,
+    )
+    assert len(tagged["runsOrError"]["results"]) == 2
+
+
+def test_what_dagster_refuses_or_does_not_know_is_said(stack: Stack) -> None:
+    api = stack.state.address("api")
+    unknown = requests.get(f"{api}/runs/abcdefgh", headers=bearer(stack), timeout=60)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:astrid:problem:no-such-item")
+    nights = {"survey": "simulated", "first_night": "2025-09-01", "last_night": "2025-09-02"}
+    # These definitions have only the assets of 'ingest'.
+    refused = requests.post(
+        f"{api}/runs", json=nights | {"what": "process"}, headers=bearer(stack), timeout=60
+    )
+    assert refused.status_code == 502, refused.text
+    assert "Dagster refused the backfill" in stack.state.log("api").read_text()
+
+
+LAUNCH = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename } }"""
+RUN = {
+    "selector": {
+        "repositoryLocationName": "astrid",
+        "repositoryName": "__repository__",
+        "jobName": "quick_job",
+    },
+    "mode": "default",
+}
+
+
+def ask_dagster(stack: Stack, headers: dict[str, str], query: str, **variables: object) -> dict:
+    """Answer of Dagster's GraphQL to somebody."""
+    answer = requests.post(
+        f"{stack.state.address('dagster')}/graphql",
+        json={"query": query, "variables": variables},
+        headers=headers,
+        timeout=60,
+    )
+    assert answer.headers["content-type"] == "application/json", answer.text
+    return answer.json()["data"]
+
+
+def key_of(role: str) -> dict[str, str]:
+    """Headers of a new user."""
+    name = f"{role}-{random.randrange(10**9)}"
+    subprocess.check_call([*ASTRID, "users", "add", name, "--role", role])
+    key = subprocess.check_output([*ASTRID, "users", "key", name, "--for", "tests"], text=True)
+    return {"Authorization": f"Bearer {key.strip()}"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/graphql?query={version}", {}),
+        ("GET", "/graphql?query=mutation{reloadWorkspace{__typename}}", {}),
+        ("POST", "/graphql", {"Host": "evil.example"}),
+        ("POST", "/graphql", {"Origin": "https://evil.example"}),
+        ("POST", "/graphql", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}),
+        ("POST", "/graphql", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}),
+        ("POST", "/report_asset_materialization/quick", {"Content-Type": "text/plain"}),
+    ],
+)
+def test_dagster_refuses_other_sites_and_disguises_even_with_a_key(
+    stack: Stack, method: str, path: str, headers: dict[str, str]
+) -> None:
+    url = f"{stack.state.address('dagster')}{path}"
+    body = json.dumps({"query": "{version}"}) if method == "POST" else None
+    given = {"Content-Type": "application/json"} | bearer(stack) | headers
+    answer = requests.request(method, url, data=body, headers=given, timeout=30)
+    assert answer.status_code == 403
+
+
+def test_dagster_lets_nobody_in_who_has_not_signed_in(stack: Stack) -> None:
+    dagster, api = stack.state.address("dagster"), stack.state.address("api")
+    page = requests.get(dagster, headers={"Accept": "text/html"}, allow_redirects=False, timeout=30)
+    assert (page.status_code, page.headers["location"]) == (303, f"{api}/sign-in")
+    sent = {"query": LAUNCH, "variables": {"run": RUN}}
+    refused = requests.post(f"{dagster}/graphql", json=sent, timeout=30)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert f"{api}/sign-in" in refused.text
+    for path in ("materialization", "observation", "check"):
+        forged = requests.post(f"{dagster}/report_asset_{path}/quick", json={}, timeout=30)
+        assert forged.status_code == 401
+    assert opening_a_websocket(stack, {}) == 401
+    # What is the same for everybody, anybody may have.
+    assert requests.get(f"{dagster}/server_info", timeout=30).status_code == 200
+    html = requests.get(dagster, headers=bearer(stack), timeout=30).text
+    script = re.search(r'src="(/_next/static/[^"]+\.js)"', html)
+    assert script is not None
+    assert requests.get(f"{dagster}{script[1]}", timeout=30).status_code == 200
+
+
+def opening_a_websocket(stack: Stack, headers: dict[str, str]) -> int:
+    """Status that the webserver answers an opening with; 101 opens it."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol": "graphql-ws",
+    }
+    connection = http.client.HTTPConnection(ports.LOOPBACK, stack.state.ports()["dagster"])
+    try:
+        connection.request("GET", "/graphql", headers=upgrade | headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_who_is_no_operator_reads_dagster_and_changes_nothing(stack: Stack, role: str) -> None:
+    headers = key_of(role)
+    count = "{ runsOrError { ... on Runs { results { id } } } }"
+    before = ask_dagster(stack, headers, count)["runsOrError"]["results"]
+    assert before
+    # What the UI goes by when it hides its buttons.
+    told = ask_dagster(stack, headers, "{ permissions { permission value } }")["permissions"]
+    assert {permission["value"] for permission in told} == {False}
+    launched = ask_dagster(stack, headers, LAUNCH, run=RUN)["launchRun"]
+    assert launched["__typename"] == "UnauthorizedError"
+    many = """mutation($runs: [ExecutionParams!]!) {
+        launchMultipleRuns(executionParamsList: $runs) {
+            ... on LaunchMultipleRunsResult { launchMultipleRunsResult { __typename } } } }"""
+    (one,) = ask_dagster(stack, headers, many, runs=[RUN])["launchMultipleRuns"].values()
+    assert one == [{"__typename": "UnauthorizedError"}]
+    with pytest.raises(DagsterRefusedError):
+        DagsterClient(stack.state.address("dagster"), headers).backfill(
+            ["raw_frames", "observations"], ["2025-09-01|simulated"], "not theirs"
+        )
+    reload = 'mutation { reloadRepositoryLocation(repositoryLocationName: "astrid") {__typename} }'
+    answer = ask_dagster(stack, headers, reload)["reloadRepositoryLocation"]
+    assert answer["__typename"] == "UnauthorizedError"
+    for path in ("materialization", "observation", "check"):
+        url = f"{stack.state.address('dagster')}/report_asset_{path}/quick"
+        assert requests.post(url, json={}, headers=headers, timeout=30).status_code == 403
+    assert opening_a_websocket(stack, headers) == 101
+    assert ask_dagster(stack, headers, count)["runsOrError"]["results"] == before
+
+
+def test_a_browser_signed_in_at_the_api_is_signed_in_at_dagster(stack: Stack) -> None:
+    dagster, api = stack.state.address("dagster"), stack.state.address("api")
+    made = subprocess.check_output([*ASTRID, "users", "link", "local"], text=True)
+    browser = requests.Session()
+    secret = made.strip().rpartition("=")[2]
+    browser.post(f"{api}/sign-in", {"link": secret}, allow_redirects=False, timeout=30)
+    page = browser.get(dagster, headers={"Accept": "text/html"}, timeout=30)
+    assert (page.status_code, page.url) == (200, f"{dagster}/")
+    same_page = {"Origin": dagster, "Sec-Fetch-Site": "same-origin"}
+    body = {"query": LAUNCH, "variables": {"run": RUN}}
+    launched = browser.post(f"{dagster}/graphql", json=body, headers=same_page, timeout=60)
+    assert launched.json()["data"]["launchRun"]["__typename"] == "LaunchRunSuccess"
+    # And the API asks Dagster in the browser's name.
+    token = {"X-CSRF-Token": browser.get(f"{api}/session", timeout=30).json()["csrf_token"]}
+    night = {"survey": "simulated", "first_night": "2025-09-05", "last_night": "2025-09-05"}
+    asked = browser.post(f"{api}/runs", json=night | {"what": "ingest"}, headers=token, timeout=60)
+    assert asked.status_code == 202, asked.text
+
+
+def test_without_users_the_webserver_does_not_start(stack: Stack) -> None:
+    environment = os.environ | stack.state.environment()
+    del environment["ASTRID_DATABASE_URL"]
+    port = ports.any_free_port()
+    command = [sys.executable, "-m", "astrid_stack.webserver", "--port", str(port)]
+    ended = subprocess.run(
+        [*command, "--empty-workspace"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "ASTRID_DATABASE_URL" in ended.stderr
+    assert not ports.answers(port)
 
 
 def test_the_gpu_pool_takes_one_at_a_time(stack: Stack) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -38,8 +39,25 @@ def dated(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=dict(context.partition_key.keys_by_dimension))
 
 
+NIGHTS = dg.MultiPartitionsDefinition(
+    {
+        "survey": dg.StaticPartitionsDefinition(["simulated", "folder"]),
+        "night": dg.DailyPartitionsDefinition("2010-01-01", end_offset=1),
+    }
+)
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec(name, partitions_def=NIGHTS) for name in ("raw_frames", "observations")]
+)
+def ingest() -> Iterator[dg.MaterializeResult]:
+    """Named and partitioned as the pipeline's."""
+    yield dg.MaterializeResult("raw_frames")
+    yield dg.MaterializeResult("observations")
+
+
 defs = dg.Definitions(
-    assets=[slow, quick, dated],
+    assets=[slow, quick, dated, ingest],
     jobs=[dg.define_asset_job(f"{name}_job", [name]) for name in ("slow", "quick", "dated")],
     executor=dg.in_process_executor,
 )
