@@ -14,6 +14,7 @@ NEEDED_DISK_MIB := 6000
 SURVEY ?= simulated
 DATA ?=
 REFERENCE ?=
+REVIEW ?=
 
 .PHONY: help demo test up down lint bench
 
@@ -22,7 +23,7 @@ help:
 	@echo "also: make up | down | lint | bench"
 
 demo: $(STAMP)
-	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)")
+	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(REVIEW),--review)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests

@@ -143,12 +143,16 @@ def demo(
     reference: Annotated[
         Path | None, typer.Option(help="Folder whose frames form the reference set.")
     ] = None,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Have the simulator's truth judge what was detected."),
+    ] = False,
 ) -> None:
     """Start everything and take several nights from files to detections, with a summary."""
     from astrid_stack.demo import run_demo  # imports the science: seconds other commands save
 
     with errors_shown():
-        run_demo(survey, data, reference, out, say)
+        run_demo(survey, data, reference, review, out, say)
 
 
 @app.command()

@@ -27,6 +27,8 @@ from astrid_stack.errors import StackError
 from astrid_stack.nights import NIGHT_ASSETS, night_key
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
+from astrid_stack.truth import NAME as TRUTH
+from astrid_stack.truth import require_truth, review_by_truth
 from dbschema.session import make_engine
 
 _NIGHT_TIMEOUT_S = 900.0
@@ -58,6 +60,7 @@ def run_demo(
     survey: str,
     data: Path | None,
     reference: Path | None,
+    review: bool,
     console: Console,
     report: Callable[[str], None],
 ) -> None:
@@ -67,11 +70,14 @@ def run_demo(
     ----------
     data, reference
         Folders of FITS files for the ``folder`` survey; the second forms its reference set.
+    review
+        Have the detections judged by the simulation's truth.
 
     Raises
     ------
     ConfigurationError
-        If the survey is unknown, or its folder holds nothing that could be differenced.
+        If the survey is unknown, is to be reviewed but not simulated, or its folder holds
+        nothing that could be differenced.
     StackError
         If a part does not start or a run fails.
     """
@@ -80,6 +86,8 @@ def run_demo(
     _name_folders(state, data, reference, report)
     surveys = load_surveys(DefinitionSettings().surveys_file)
     config = _survey(surveys, survey)
+    if review:
+        require_truth(config)
     plan = _plan(config, surveys, report)
     stack = Stack(state)
     stack.up(report)
@@ -92,9 +100,28 @@ def run_demo(
     counts = summary.count(make_engine(state.database_url("astrid")), survey, nights)
     recovery = summary.recovery_of(config, counts) if config.adapter == "simulated" else None
     summary.show(console, counts, recovery, step_seconds(runs.all))
+    if review:
+        _review(state, config, len(counts.detections), console, report)
     report(f"Took {time.monotonic() - begun:.0f} s, {up_s:.0f} s of them to start the services.")
     report("The services stay up until 'make down'. Open:")
     local_operator.welcome(state, console, report)
+
+
+def _review(
+    state: State, config: SurveyConfig, n: int, console: Console, report: Callable[[str], None]
+) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        task = progress.add_task("verdicts by the simulator's truth", total=n)
+        given = review_by_truth(state, config, lambda done: progress.update(task, completed=done))
+    report(
+        f"Reviewer '{TRUTH}' judged {given.n_total} detections in {given.took_s:.0f} s: "
+        f"{given.counts['real']} real, {given.counts['bogus']} bogus"
+    )
 
 
 def _name_folders(

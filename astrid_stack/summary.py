@@ -16,7 +16,7 @@ from rich.table import Table
 from sqlalchemy import Engine, Row, func, select
 
 from astrid_core.identity import survey_id
-from astrid_core.simulation.recovery import NOTHING, SNR_BINS, Recovery, recover
+from astrid_core.simulation.recovery import FAINTEST_SNR, NOTHING, SNR_BINS, Recovery, recover
 from astrid_core.simulation.survey import parse_archive_name, scene_of
 from astrid_core.simulation.truth import truth_of
 from astrid_core.surveys.config import SurveyConfig
@@ -27,9 +27,6 @@ from dbschema.views import (
     current_model_runs,
     current_preprocess_runs,
 )
-
-_FAINTEST_SNR = 2.0
-"""Planted changes fainter than this cannot be what a 5 sigma detection is."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def recovery_of(config: SurveyConfig, counts: Counts) -> Recovery:
         if parsed is None:
             continue
         truth = truth_of(scene, *parsed)
-        truth = truth[truth["snr_true"] >= _FAINTEST_SNR]
+        truth = truth[truth["snr_true"] >= FAINTEST_SNR]
         total += recover(truth, by_frame.get(archive_id, []), fwhm_pix)
     return total
 

@@ -16,6 +16,10 @@ SNR_BINS: tuple[tuple[float, float], ...] = (
 """Bins in which completeness is reported."""
 
 
+FAINTEST_SNR = 2.0
+"""Planted changes fainter than this cannot be what a 5 sigma detection is."""
+
+
 @dataclass(frozen=True)
 class Recovery:
     """Planted changes against detections, for one or more frames.
