@@ -4,6 +4,7 @@
 """
 
 import argparse
+import faulthandler
 import logging
 import sys
 
@@ -27,6 +28,7 @@ def main() -> int:
         help="this port and no other; default ASTRID_API_PORT, or the next free one",
     )
     port = parser.parse_args().port
+    faulthandler.enable()  # so that a crash in native code leaves word in the log
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _log.setLevel(logging.INFO)
     try:

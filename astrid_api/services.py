@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -35,6 +35,9 @@ class Services:
         How often one address may try to sign in.
     probes
         Threads that ask the parts how they are.
+    hasty_store
+        The store for one who does not wait: kept, because a client of its own costs more
+        than what it is asked.
     """
 
     settings: ApiSettings
@@ -43,17 +46,20 @@ class Services:
     by_user: RateLimiter
     sign_ins: RateLimiter
     probes: ThreadPoolExecutor
+    hasty_store: ObjectStore
 
     @classmethod
     def of(cls, settings: ApiSettings) -> "Services":
         """Services that settings name; nothing is connected to yet."""
+        store = ObjectStore.from_settings(settings)
         return cls(
             settings=settings,
             engine=make_engine(settings.database_url.get_secret_value()),
-            store=ObjectStore.from_settings(settings),
+            store=store,
             by_user=RateLimiter(settings.user_requests_per_minute),
             sign_ins=RateLimiter(settings.sign_ins_per_minute),
             probes=ThreadPoolExecutor(_PROBES, thread_name_prefix="probe"),
+            hasty_store=replace(store, attempts=1, connect_timeout_s=2.0, read_timeout_s=5.0),
         )
 
     def ask(self, work: Callable[[Connection], _Result]) -> _Result:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import requests
@@ -145,10 +145,7 @@ def _ask_database(services: Services) -> None:
 
 def _ask_store(services: Services) -> None:
     # A listing, not a look at one object: that cannot tell a missing bucket.
-    once = replace(
-        services.store, attempts=1, connect_timeout_s=_CONNECT_TIMEOUT_S, read_timeout_s=_TIMEOUT_S
-    )
-    next(once.iterate("health/"), None)
+    next(services.hasty_store.iterate("health/"), None)
 
 
 def _ask_server(address: str) -> None:
