@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import astropy.units as u
 import numpy as np
@@ -27,8 +27,11 @@ from psycopg import Connection as PsycopgConnection
 from sqlalchemy import Connection, Engine, event, text
 
 from astrid_core.curation.access import KnownUser, add_user
+from astrid_core.curation.backlog import count_waiting
 from astrid_core.curation.browse import DetectionFilter, PageCursor, cone_search, list_detections
 from astrid_core.curation.events import Judgement, record_verdict
+from astrid_core.curation.item import review_item
+from astrid_core.curation.judged import JudgedFilter, list_judged
 from astrid_core.curation.queue import LeasedItem, give_back, next_items
 from astrid_core.curation.strata import QueueConfig
 from astrid_core.identity import survey_id
@@ -291,8 +294,35 @@ def measure_lists(engine: Engine, repeats: int) -> None:
     fields = rng.integers(0, 20, repeats).tolist()
     for radius in (5.0, 60.0, 1800.0):
         kinds[f"cone: {radius:g} arcsec"] = [searching(field, radius) for field in fields]
+    kinds |= _pages(engine, rng, repeats)
     for name, works in kinds.items():
         report(engine, name, [timed(engine, work) for work in works], works[0])
+
+
+def _pages(engine: Engine, rng: np.random.Generator, repeats: int) -> dict[str, list[Work]]:
+    """What the pages ask besides: an item, how much is left, what was judged."""
+    query = text("SELECT id FROM detections WHERE id >= :from ORDER BY id LIMIT 1")
+    with engine.connect() as connection:
+        items = [
+            connection.scalar(query, {"from": UUID(bytes=rng.bytes(16))}) for _ in range(repeats)
+        ]
+    disputed = JudgedFilter(label="real", min_disagreement=0.8)
+    return {
+        "page: an item": [showing(item) for item in items if item is not None],
+        "page: how much is left": [count_waiting] * repeats,
+        "page: judged, latest": [looking_back(JudgedFilter())] * repeats,
+        "page: judged, model disagrees": [looking_back(disputed)] * repeats,
+    }
+
+
+def showing(detection_id: UUID) -> Work:
+    """Asking for an item to judge."""
+    return lambda connection: review_item(connection, detection_id)
+
+
+def looking_back(wanted: JudgedFilter) -> Work:
+    """Asking for the first page of what was judged."""
+    return lambda connection: list_judged(connection, wanted, limit=24)
 
 
 # --- measuring ----------------------------------------------------------------------------
