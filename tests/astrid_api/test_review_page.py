@@ -1,7 +1,6 @@
 """The review page in a real browser: what it shows, what becomes of what is typed."""
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +9,6 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import Engine, select
 
@@ -19,7 +16,6 @@ from astrid_core.curation.access import KnownUser, Role, issue_sign_in_link
 from astrid_core.extraction.cutouts import F32
 from astrid_core.preview import difference_limit, diverging, stretch, zscale_limits
 from astrid_core.storage import ObjectStore
-from astrid_stack.ports import LOOPBACK, any_free_port
 from dbschema.models import Detection, DetectionConsensus, ValidationEvent
 from tests import review
 from tests.browser import chromium
@@ -35,20 +31,6 @@ SignIn = Callable[[KnownUser], Page]
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-@pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
-    """The API served as it is to people."""
-    port = any_free_port()
-    server = uvicorn.Server(uvicorn.Config(app, LOOPBACK, port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://{LOOPBACK}:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
 
 
 @pytest.fixture
