@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from astrid_api.errors import BadRequestError
-from astrid_core.curation.browse import MAX_PAGE
+from astrid_core.curation.browse import MAX_PAGE, as_written
 
 _Item = TypeVar("_Item")
 
@@ -46,6 +46,8 @@ def from_token(token: str, *kinds: Callable[[str], Any]) -> tuple[Any, ...]:
         parts = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
         if not all(isinstance(part, str) and "\0" not in part for part in parts):
             raise TypeError("a key is made of texts")
+        for part in parts:
+            part.encode()  # half a surrogate pair, which JSON can spell, is no text
         return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
     except (ValueError, TypeError) as error:
         raise BadRequestError(
@@ -59,5 +61,5 @@ def utc(time: dt.datetime) -> dt.datetime:
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
-UtcTime = Annotated[dt.datetime, AfterValidator(utc)]
+UtcTime = Annotated[dt.datetime, BeforeValidator(as_written), AfterValidator(utc)]
 """A time, UTC where it does not say."""

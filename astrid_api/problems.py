@@ -14,10 +14,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from astrid_api.errors import BadRequestError, CrossSiteError, TooLargeError, TooManyRequestsError
 from astrid_api.headers import SECURITY_HEADERS
@@ -118,6 +120,9 @@ def add_problems(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         answer = _answer(status, "http", status.phrase, f"{error.detail}.", "See /docs.")
         answer.headers.update(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The router names the methods of the first route of the path only.
+            answer.headers["Allow"] = ", ".join(_methods_at(app, request))
         return _for_people(request, answer)
 
     @app.exception_handler(RequestValidationError)
@@ -143,6 +148,16 @@ def add_problems(app: FastAPI) -> None:
         # This one is sent outside of all middleware.
         answer.headers.update(SECURITY_HEADERS)
         return answer
+
+
+def _methods_at(app: FastAPI, request: Request) -> list[str]:
+    """Methods that some route of the requested path has."""
+    return sorted(
+        method
+        for route in iter_route_contexts(app.routes)
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    )
 
 
 def _for_people(request: Request, answer: Response) -> Response:

@@ -20,10 +20,13 @@ from dbschema.models import (
     Candidate,
     Detection,
     DifferenceRun,
+    ForcedPhotometry,
+    ForcedRun,
     Model,
     ModelRun,
     Observation,
     PreprocessRun,
+    SkyObject,
     Survey,
 )
 from tests import rows
@@ -130,6 +133,56 @@ def store_cutouts(
         }
         connection.execute(update(Detection).where(Detection.id == detection).values(**place))
     return found
+
+
+def store_object(
+    connection: Connection, detections: Sequence[UUID], fluxes: Sequence[float | None]
+) -> UUID:
+    """An object that the detections are of, measured once on each one's difference image.
+
+    Parameters
+    ----------
+    fluxes
+        One per detection; None where pixels were masked.
+    """
+    thing = {
+        "id": uuid4(),
+        "survey_id": rows.survey_row()["id"],
+        "field": "F0",
+        "field_id": uuid4(),
+        "ra": 10.0,
+        "dec": -20.0,
+        "best_detection_id": detections[0],
+        "n_detections": len(detections),
+        "confidence_score": 0.9,
+    }
+    rows.add(connection, SkyObject, thing)
+    for detection, flux in zip(detections, fluxes, strict=True):
+        image = select(Detection.difference_run_id).where(Detection.id == detection)
+        on = {"difference_run_id": connection.scalar(image)}
+        forced = on | {
+            "run_id": uuid4(),
+            "objects_digest": "d",
+            "status": "completed",
+            "code_version": "1",
+            "config_digest": "c",
+        }
+        measured = on | {
+            "id": uuid4(),
+            "object_id": thing["id"],
+            "forced_run_id": forced["run_id"],
+            "x_pix": 1.0,
+            "y_pix": 1.0,
+            "flux": flux,
+            "flux_err": None if flux is None else 0.5,
+            "snr": None if flux is None else 8.0,
+            "flux_unit": "instrumental",
+            "flags": 0,
+            "flag_names": [],
+        }
+        rows.add(connection, ForcedRun, forced)
+        rows.add(connection, ForcedPhotometry, measured)
+    return thing["id"]
 
 
 def inherit(connection: Connection, *detections: UUID) -> int:

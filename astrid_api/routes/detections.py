@@ -250,7 +250,7 @@ def validate(
 @router.post(
     "/validations/{event_id}/undo",
     status_code=201,
-    responses=responses(404, 409)
+    responses=responses(404, 409, 413)
     | {200: {"description": "It was taken back with this key before", "model": Recorded}},
 )
 def undo(

@@ -67,7 +67,9 @@ class Health:
 
 
 @router.get(
-    "/health", responses={503: {"description": "A needed part does not answer", "model": Health}}
+    "/health",
+    responses={503: {"description": "A needed part does not answer", "model": Health}},
+    openapi_extra={"security": [{}]},  # besides a key or a session: nothing
 )
 def health(
     request: Request,

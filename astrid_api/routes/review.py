@@ -78,7 +78,7 @@ def progress(_: Reviewer, services: TheServices) -> Progress:
     return Progress(n_waiting=services.ask(count_waiting))
 
 
-@router.delete("/review/leases")
+@router.delete("/review/leases", responses=responses(413))
 def end_leases(
     reviewer: Reviewer,
     services: TheServices,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from astrid_api.access import Operator, Viewer, credential_shown
 from astrid_api.problems import responses
 from astrid_api.services import Services, TheServices
+from astrid_core.curation.browse import Night
 from astrid_core.surveys.config import load_surveys
 from astrid_stack.dagster_client import DagsterClient
 from astrid_stack.errors import DagsterUnavailableError
@@ -27,8 +28,8 @@ class AskedNights(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     survey: str = Field(max_length=200, description="Name of the survey.")
-    first_night: dt.date = Field(description="Local observing night.")
-    last_night: dt.date = Field(description=f"At most {MAX_NIGHTS} nights, first to last.")
+    first_night: Night = Field(description="Local observing night.")
+    last_night: Night = Field(description=f"At most {MAX_NIGHTS} nights, first to last.")
     what: Work = Field(
         description="`ingest` takes the nights' files in; `process` goes on to detections and "
         "light curves. References are left as they are."
@@ -54,7 +55,7 @@ class NightsProgress(BaseModel):
     dagster: str = Field(description="Where Dagster's UI shows it.")
 
 
-@router.post("/runs", status_code=202, responses=responses(413))
+@router.post("/runs", status_code=202, responses=responses(400, 413))
 def launch(
     operator: Operator,
     request: Request,

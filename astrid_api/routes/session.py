@@ -59,7 +59,7 @@ def sign_in_page(
     "/sign-in",
     status_code=303,
     response_class=RedirectResponse,
-    responses=responses(403, 413, 429)
+    responses=responses(403, 413, 429, 503)
     | {401: {"description": "The link does not hold", "content": {"text/html": {}}}},
     openapi_extra={
         "requestBody": {
@@ -97,7 +97,7 @@ async def use_link(
     return answer
 
 
-@router.get("/session", responses=responses(401, 403, 429))
+@router.get("/session", responses=responses(401, 403, 429, 503))
 def session(user: Viewer, cookie: SessionCookie, request: Request) -> SessionInfo:
     """Who is signed in, and the token that their page must show to change anything."""
     token = None
@@ -106,7 +106,7 @@ def session(user: Viewer, cookie: SessionCookie, request: Request) -> SessionInf
     return SessionInfo(name=user.name, role=user.role, is_expert=user.is_expert, csrf_token=token)
 
 
-@router.post("/sign-out", status_code=204, responses=responses(401, 403, 429))
+@router.post("/sign-out", status_code=204, responses=responses(401, 403, 413, 429, 503))
 def end_session(
     _: Viewer, cookie: SessionCookie, services: TheServices, response: Response
 ) -> None:

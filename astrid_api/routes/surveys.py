@@ -10,6 +10,7 @@ from astrid_api.access import Viewer
 from astrid_api.paging import After, Limit, Page, from_token, to_token
 from astrid_api.problems import responses
 from astrid_api.services import TheServices
+from astrid_core.curation.browse import Night
 from astrid_core.curation.observations import (
     ListedObservation,
     ListedSurvey,
@@ -37,7 +38,7 @@ def observations(
     _: Viewer,
     services: TheServices,
     survey: Annotated[str, Query(max_length=200, description="Name of the survey.")],
-    night: Annotated[dt.date | None, Query(description="Local observing night.")] = None,
+    night: Annotated[Night | None, Query(description="Local observing night.")] = None,
     status: Annotated[
         Status | None, Query(description="How the furthest stage reached went.")
     ] = None,

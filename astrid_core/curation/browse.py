@@ -7,10 +7,10 @@ hide others.
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -37,13 +37,33 @@ MAX_RADIUS_DEG = 5.0
 """Widest cone searched."""
 
 
+def as_written(given: object) -> object:
+    """What is given for a date or a time, as long as it is written as one.
+
+    Pydantic takes bare numbers too, for seconds since 1970: ``20260901`` would be a day of
+    that year, and a search would silently be for another time.
+
+    Raises
+    ------
+    ValueError
+        If it is a number.
+    """
+    if isinstance(given, int | float) or (isinstance(given, str) and given[4:5] != "-"):
+        raise ValueError("a date is written like 2026-09-01")
+    return given
+
+
+Night = Annotated[dt.date, BeforeValidator(as_written)]
+"""A local observing night."""
+
+
 class DetectionFilter(BaseModel):
     """Which detections to list; what is left out does not matter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     survey: str | None = Field(default=None, description="Name of the survey.")
-    night: dt.date | None = Field(default=None, description="Local observing night.")
+    night: Night | None = Field(default=None, description="Local observing night.")
     label: Literal["real", "bogus"] | None = Field(
         default=None, description="What people decided, of it or what it inherits from."
     )

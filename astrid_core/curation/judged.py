@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Select, exists, literal, select, tuple_
 
-from astrid_core.curation.browse import check_limit
+from astrid_core.curation.browse import Night, check_limit
 from astrid_core.curation.consensus import Label
 from astrid_core.identity import survey_id
 from dbschema.models import (
@@ -34,7 +34,7 @@ class JudgedFilter(BaseModel):
         description="Which kind of it, as most of them say.",
     )
     survey: str | None = Field(default=None, max_length=200, description="Name of the survey.")
-    night: dt.date | None = Field(default=None, description="Local observing night.")
+    night: Night | None = Field(default=None, description="Local observing night.")
     min_disagreement: float = Field(
         default=0.0, ge=0, le=1, description="Least |label - confidence| of a decided one."
     )

@@ -59,6 +59,20 @@ def client(app: FastAPI) -> TestClient:
 
 
 @pytest.fixture
+def address(app: FastAPI) -> Iterator[str]:
+    """The API served as it is to people."""
+    port = any_free_port()
+    server = uvicorn.Server(uvicorn.Config(app, LOOPBACK, port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://{LOOPBACK}:{port}"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture
 def engine(app: FastAPI) -> Engine:
     engine: Engine = app.state.services.engine
     return engine

@@ -75,6 +75,16 @@ def test_plain_http_errors_are_problems_too(client: TestClient) -> None:
         assert answer.json()["status"] == status
 
 
+def test_a_method_that_a_path_has_not_is_answered_with_those_it_has(client: TestClient) -> None:
+    for path, allowed in (
+        ("/sign-in", "GET, POST"),
+        ("/review/detections/any", "GET"),
+        ("/runs", "POST"),
+    ):
+        answer = client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 def test_a_request_that_is_too_large_is_refused(
     client: TestClient, settings: ApiSettings, people: dict[Role, Person]
 ) -> None:

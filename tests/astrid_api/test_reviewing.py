@@ -149,7 +149,7 @@ def test_what_is_no_verdict_is_not_recorded(browser: TestClient, engine: Engine)
         assert answer.json()["remedy"], change
     unread = {"Content-Type": "application/json"} | key()
     assert browser.post(url, content=b"\xff", headers=unread).status_code == 400
-    for body in (b"{", b'{"note": "\\ud800"}', b'{"time_taken_s": NaN}', b"[]"):
+    for body in (b"{", b'{"note": "\\ud800"}', b'{"time_taken_s": NaN}', b'{"\\ud800": 1}', b"[]"):
         assert browser.post(url, content=body, headers=unread).status_code == 422, body
     assert browser.get("/review/queue", params={"n": 101}).status_code == 422
     assert browser.delete("/review/leases").status_code == 422
@@ -172,7 +172,15 @@ def test_statistics_are_ones_own_or_an_operators_business(
     assert client.get(others, headers=reviewer.headers).status_code == 403
     assert client.get(others, headers=operator.headers).json()["statistics"] is None
     later = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(minutes=1)
-    for since in (later.isoformat(), "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+    for since in (
+        later.isoformat(),
+        "0001-01-01T00:00:00+14:00",
+        "0736-11-07T18:17:15+21:43",
+        "9999-12-31T23:59:59-14:00",
+    ):
         answer = client.get(url, params={"since": since}, headers=reviewer.headers)
         assert answer.status_code == 200, since
         assert (answer.json()["statistics"] is None) == (since[0] != "0")
+    for since in ("20260901", "0", "2026-09-01T00:00:00+24:00"):
+        answer = client.get(url, params={"since": since}, headers=reviewer.headers)
+        assert answer.status_code == 422, since

@@ -100,3 +100,15 @@ def test_every_page_of_the_description_says_who_and_how(
     for method, path in described:
         assert f"{method} {path}" in html.text
     assert "//" not in html.text.replace("https://", "//").replace("<!doctype html>", "")
+
+
+def test_every_route_tells_how_it_may_refuse(app: FastAPI) -> None:
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            told = {int(status) for status in operation["responses"]}
+            needed = NEEDED[method.upper(), path] is not None
+            bodies = operation.get("requestBody", {}).get("content", ())
+            assert told >= {403, 429}, path
+            assert not needed or told >= {401, 503}, path
+            assert method == "get" or 413 in told, path
+            assert "application/json" not in bodies or told >= {400, 422}, path

@@ -32,6 +32,7 @@ NIGHTS = {
         ({"first_night": "2021-01-01"}, "that may be asked for at once"),
         ({"what": "everything"}, "what"),
         ({"first_night": "yesterday"}, "first_night"),
+        ({"first_night": 1_756_684_800}, "first_night"),
         ({"where": "here"}, "where"),
     ],
 )
