@@ -378,6 +378,7 @@ class Review {
 
   writeNote(note) {
     this.note = note;
+    at("note").querySelector("textarea").blur(); // else it gets the next keys, hidden or not
     at("note").hidden = true;
     document.querySelector('[data-do="note"]').setAttribute("aria-pressed", String(note !== ""));
   }
