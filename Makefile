@@ -26,7 +26,7 @@ demo: $(STAMP)
 	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(REVIEW),--review)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 up: $(STAMP)
 	$(BIN)/astrid up

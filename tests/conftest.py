@@ -23,6 +23,13 @@ from dbschema import migrate
 
 REAL_DATA_VARIABLE = "ASTRID_REAL_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
+_LONG_FILES = (
+    "astrid_stack/test_stack.py",
+    "astrid_dagster/test_pipeline.py",
+    "e2e/test_real_sky.py",
+    "astrid_dagster/test_depth_asset.py",
+    "astrid_api/test_review_page.py",
+)
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,13 @@ def real_data() -> Path:
             f"Point {REAL_DATA_VARIABLE} at them."
         )
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that no worker waits for another's last one."""
+    long = [REPOSITORY / "tests" / name for name in _LONG_FILES]
+    rank = {path: number for number, path in enumerate(long)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -39,20 +39,6 @@ def app(settings: ApiSettings) -> Iterator[FastAPI]:
 
 
 @pytest.fixture
-def address(app: FastAPI) -> Iterator[str]:
-    """The API served as it is to people."""
-    port = any_free_port()
-    server = uvicorn.Server(uvicorn.Config(app, LOOPBACK, port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://{LOOPBACK}:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
-
-
-@pytest.fixture
 def client(app: FastAPI) -> TestClient:
     """A client that shows what a real one would see of an error."""
     return TestClient(app, HERE, raise_server_exceptions=False, follow_redirects=False)
