@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, Select, and_, select
 from sqlalchemy.orm import Session
 
 from astrid_core.curation.browse import MAX_PAGE
@@ -243,7 +243,7 @@ def detection_details(connection: Connection, detection_id: UUID) -> DetectionDe
         If there is none.
     """
     query = (
-        select(
+        of_detections(
             Detection,
             Observation,
             Survey.name,
@@ -255,18 +255,9 @@ def detection_details(connection: Connection, detection_id: UUID) -> DetectionDe
             Candidate,
             ObjectDetection.object_id,
         )
-        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
-        .join(PreprocessRun, PreprocessRun.run_id == DifferenceRun.preprocess_run_id)
-        .join(Observation, Observation.id == DifferenceRun.observation_id)
-        .join(Survey, Survey.id == Observation.survey_id)
         .join(ModelRun, ModelRun.run_id == Detection.model_run_id)
         .join(Model, Model.id == ModelRun.model_id)
         .outerjoin(ReferenceFrame, ReferenceFrame.run_id == DifferenceRun.reference_id)
-        .outerjoin(Candidate, Candidate.id == Detection.candidate_id)
-        .outerjoin(
-            ObjectDetection,
-            and_(ObjectDetection.detection_id == Detection.id, ObjectDetection.status == "active"),
-        )
         .where(Detection.id == detection_id)
     )
     with Session(connection) as session:
@@ -293,6 +284,23 @@ def detection_details(connection: Connection, detection_id: UUID) -> DetectionDe
             consensus=_consensus(session, detection_id),
             verdicts=_verdicts(connection, detection_id),
         )
+
+
+def of_detections(*selected: Any) -> Select[*tuple[Any, ...]]:
+    """Selection from detections, the images they were made from, survey, candidate, object."""
+    return (
+        select(*selected)
+        .select_from(Detection)
+        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
+        .join(PreprocessRun, PreprocessRun.run_id == DifferenceRun.preprocess_run_id)
+        .join(Observation, Observation.id == DifferenceRun.observation_id)
+        .join(Survey, Survey.id == Observation.survey_id)
+        .outerjoin(Candidate, Candidate.id == Detection.candidate_id)
+        .outerjoin(
+            ObjectDetection,
+            and_(ObjectDetection.detection_id == Detection.id, ObjectDetection.status == "active"),
+        )
+    )
 
 
 def cutout_place(connection: Connection, detection_id: UUID) -> CutoutPlace:

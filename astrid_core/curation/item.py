@@ -7,10 +7,10 @@ labels, why the queue chose it. A verdict is to be the reviewer's own.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from astrid_core.curation.details import ObservationDetails, no_detection, view
+from astrid_core.curation.details import ObservationDetails, no_detection, of_detections, view
 from astrid_core.curation.lightcurve import LightCurvePoint, assemble_light_curve
 from astrid_core.curation.measurements import measurements_of
 from dbschema.models import (
@@ -82,27 +82,15 @@ def review_item(connection: Connection, detection_id: UUID) -> ReviewItem:
     NoSuchItemError
         If there is none.
     """
-    query = (
-        select(
-            Detection,
-            Observation,
-            Survey.name,
-            PreprocessRun.fwhm_pix,
-            DifferenceRun.fwhm_pix,
-            Candidate,
-            ObjectDetection.object_id,
-        )
-        .join(DifferenceRun, DifferenceRun.run_id == Detection.difference_run_id)
-        .join(PreprocessRun, PreprocessRun.run_id == DifferenceRun.preprocess_run_id)
-        .join(Observation, Observation.id == DifferenceRun.observation_id)
-        .join(Survey, Survey.id == Observation.survey_id)
-        .outerjoin(Candidate, Candidate.id == Detection.candidate_id)
-        .outerjoin(
-            ObjectDetection,
-            and_(ObjectDetection.detection_id == Detection.id, ObjectDetection.status == "active"),
-        )
-        .where(Detection.id == detection_id)
-    )
+    query = of_detections(
+        Detection,
+        Observation,
+        Survey.name,
+        PreprocessRun.fwhm_pix,
+        DifferenceRun.fwhm_pix,
+        Candidate,
+        ObjectDetection.object_id,
+    ).where(Detection.id == detection_id)
     with Session(connection) as session:
         row = session.execute(query).one_or_none()
         if row is None:
