@@ -4,7 +4,7 @@ from pydantic import Field
 
 from astrid_core.curation.queue import QueueConfig
 from astrid_core.settings import Settings
-from astrid_stack.hosts import LOOPBACK_NAMES
+from astrid_stack.hosts import allowed_names
 
 
 class ApiSettings(Settings):
@@ -39,5 +39,4 @@ class ApiSettings(Settings):
     @property
     def host_names(self) -> frozenset[str]:
         """Every name, without port, that the API answers to."""
-        given = (name.strip().lower() for name in self.allowed_hosts.split(","))
-        return LOOPBACK_NAMES | {name for name in given if name}
+        return allowed_names(self.allowed_hosts)

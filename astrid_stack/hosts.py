@@ -13,6 +13,18 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing a person would mind."""
 
 
+def allowed_names(named: str) -> frozenset[str]:
+    """Every name, without port, that a server answers to.
+
+    Parameters
+    ----------
+    named
+        Names, separated by commas, besides those of loopback; in whatever case.
+    """
+    given = (name.strip().lower() for name in named.split(","))
+    return LOOPBACK_NAMES | {name for name in given if name}
+
+
 def name_in(host: str) -> str | None:
     """Name without port in a ``Host`` header; None if it is no such thing."""
     try:

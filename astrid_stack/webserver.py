@@ -32,7 +32,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from astrid_core.curation.access import KnownUser
 from astrid_core.errors import AstridError, ConfigurationError
 from astrid_stack.callers import Callers, SignedIn, refuse
-from astrid_stack.hosts import LOOPBACK_NAMES, READING, is_cross_site, is_foreign, name_in
+from astrid_stack.hosts import READING, allowed_names, is_cross_site, is_foreign, name_in
 from astrid_stack.state import ADDRESS_VARIABLE, DATABASE_VARIABLE
 from dbschema.session import make_engine
 
@@ -98,8 +98,7 @@ class GuardedWebserver(DagsterWebserver[WorkspaceProcessContext, WorkspaceReques
         ConfigurationError
             If no database is configured that knows users: it would serve anybody.
         """
-        named = os.environ.get(ALLOWED_HOSTS_VARIABLE, "")
-        allowed = LOOPBACK_NAMES | {name.strip() for name in named.split(",") if name.strip()}
+        allowed = allowed_names(os.environ.get(ALLOWED_HOSTS_VARIABLE, ""))
         database = os.environ.get(DATABASE_VARIABLE)
         if not database:
             raise ConfigurationError(
