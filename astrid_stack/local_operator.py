@@ -4,8 +4,7 @@ What belongs here: their user, the API key that our own tools and notebooks show
 that sign their browser in. They could do anything anyway: the folder holds every secret.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from rich.console import Console
 from sqlalchemy import Connection
@@ -15,8 +14,7 @@ from astrid_core.curation.access import KnownUser
 from astrid_core.errors import NoSuchItemError, SignInError
 from astrid_stack.credentials import sign_in_address
 from astrid_stack.state import State, write_private
-from dbschema.session import make_engine
-from dbschema.transactions import transaction
+from dbschema.transactions import transaction_at
 
 NAME = "local"
 KEY_NAME = "the state folder's token"
@@ -28,7 +26,7 @@ def ensure_token(state: State) -> None:
     A key that still holds is kept. Of those made before, no other goes on working: a file
     that is gone may be in other hands.
     """
-    with _database(state) as connection:
+    with transaction_at(state.database_url("astrid")) as connection:
         user = _ensure_operator(connection)
         if _holds(connection, state, user):
             return
@@ -41,7 +39,7 @@ def ensure_token(state: State) -> None:
 
 def sign_in_link(state: State) -> str:
     """Address that signs a browser in as the local operator, once."""
-    with _database(state) as connection:
+    with transaction_at(state.database_url("astrid")) as connection:
         user = access.user_named(connection, NAME)
         made = access.issue_sign_in_link(connection, user.known)
     return sign_in_address(state.address("api"), made)
@@ -80,13 +78,3 @@ def _holds(connection: Connection, state: State, user: KnownUser) -> bool:
         return access.user_of_api_key(connection, state.token()) == user
     except SignInError:
         return False
-
-
-@contextmanager
-def _database(state: State) -> Iterator[Connection]:
-    engine = make_engine(state.database_url("astrid"))
-    try:
-        with transaction(engine) as connection:
-            yield connection
-    finally:
-        engine.dispose()

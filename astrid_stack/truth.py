@@ -24,8 +24,7 @@ from astrid_core.surveys.config import SurveyConfig
 from astrid_stack.credentials import Credential
 from astrid_stack.errors import StackError
 from astrid_stack.state import State
-from dbschema.session import make_engine
-from dbschema.transactions import transaction
+from dbschema.transactions import transaction_at
 
 NAME = "truth"
 _KEY_LIFETIME = dt.timedelta(hours=1)
@@ -91,16 +90,12 @@ def require_truth(config: SurveyConfig) -> None:
 
 def _sign_on(state: State) -> Credential:
     """A key of the reviewer's, who is made if there is none. Truth is an expert."""
-    engine = make_engine(state.database_url("astrid"))
-    try:
-        with transaction(engine) as connection:
-            try:
-                user = access.user_named(connection, NAME).known
-            except NoSuchItemError:
-                user = access.add_user(connection, NAME, "reviewer", is_expert=True)
-            made = access.issue_api_key(connection, user, "demo --review", _KEY_LIFETIME)
-    finally:
-        engine.dispose()
+    with transaction_at(state.database_url("astrid")) as connection:
+        try:
+            user = access.user_named(connection, NAME).known
+        except NoSuchItemError:
+            user = access.add_user(connection, NAME, "reviewer", is_expert=True)
+        made = access.issue_api_key(connection, user, "demo --review", _KEY_LIFETIME)
     return Credential("key", made.secret)
 
 

@@ -22,8 +22,7 @@ from astrid_stack.console import errors_shown, out, say
 from astrid_stack.credentials import sign_in_address
 from astrid_stack.ports import LOOPBACK
 from astrid_stack.state import ADDRESS_VARIABLE, DATABASE_VARIABLE, DEFAULT_PORTS, State
-from dbschema.session import make_engine
-from dbschema.transactions import transaction
+from dbschema.transactions import transaction_at
 
 app = typer.Typer(
     help="Who may use the API: users, sign-in links, API keys.",
@@ -175,9 +174,6 @@ def _address_of_api() -> str:
 def _database() -> Iterator[Connection]:
     """One transaction on AstrID's database; our own errors are shown."""
     with errors_shown():
-        engine = make_engine(os.environ.get(DATABASE_VARIABLE) or State().database_url("astrid"))
-        try:
-            with transaction(engine) as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        url = os.environ.get(DATABASE_VARIABLE) or State().database_url("astrid")
+        with transaction_at(url) as connection:
+            yield connection

@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 from astrid_core.errors import DatabaseError, DatabaseRefusedError
+from dbschema.session import make_engine
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -41,6 +42,23 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             yield connection
     except (DBAPIError, psycopg.Error) as error:
         raise _typed(engine, error) from error
+
+
+@contextmanager
+def transaction_at(url: str) -> Iterator[Connection]:
+    """One transaction on a database that nothing else is wanted of.
+
+    Raises
+    ------
+    DatabaseError, DatabaseRefusedError
+        As :func:`transaction`.
+    """
+    engine = make_engine(url)
+    try:
+        with transaction(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def in_transaction(
