@@ -21,7 +21,7 @@ _templates = Environment(
 )
 _templates.filters["data"] = lambda value: _as_data(value)
 _MODULES = {
-    file.name: file.read_bytes()
+    file.name: (source := file.read_bytes(), f'"{hashlib.sha256(source).hexdigest()}"')
     for file in resources.files("astrid_api").joinpath("static").iterdir()
     if file.name.endswith(".js")
 }
@@ -64,9 +64,9 @@ def module(name: str, known_tag: str | None) -> Response | None:
     """
     if name not in _MODULES:
         return None
-    source = _MODULES[name]
-    headers = {"ETag": f'"{hashlib.sha256(source).hexdigest()}"', "Cache-Control": "no-cache"}
-    if known_tag == headers["ETag"]:
+    source, tag = _MODULES[name]
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if known_tag == tag:
         return Response(status_code=304, headers=headers)
     return Response(source, headers=headers, media_type="text/javascript")
 

@@ -72,6 +72,16 @@ class Problem(BaseModel):
     remedy: str = Field(description="What can be done about it; may be empty.")
 
 
+class ProblemAnswer(JSONResponse):
+    """A problem on its way."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.model_dump(), problem.status)
+        self.problem = problem
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Description of the problems that a route may answer with."""
     content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
@@ -93,7 +103,7 @@ def status_of(error: AstridError) -> HTTPStatus:
     return status
 
 
-def problem_of(error: AstridError) -> Response:
+def problem_of(error: AstridError) -> ProblemAnswer:
     """An error as an answer."""
     status = status_of(error)
     kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
@@ -160,11 +170,11 @@ def _methods_at(app: FastAPI, request: Request) -> list[str]:
     )
 
 
-def _for_people(request: Request, answer: Response) -> Response:
+def _for_people(request: Request, answer: ProblemAnswer) -> Response:
     """A problem as a page, where somebody opened an address in a browser."""
     if not request.headers.get("accept", "").startswith("text/html"):
         return answer
-    problem = Problem.model_validate_json(bytes(answer.body))
+    problem = answer.problem
     if problem.status == HTTPStatus.UNAUTHORIZED:
         shown = page("sign_in.html", problem.status, link="", problem=problem.detail)
     else:
@@ -174,7 +184,7 @@ def _for_people(request: Request, answer: Response) -> Response:
     return shown
 
 
-def _own_fault(status: HTTPStatus, kind: str, title: str, error: Exception) -> Response:
+def _own_fault(status: HTTPStatus, kind: str, title: str, error: Exception) -> ProblemAnswer:
     reference = token_hex(4)
     _log.error("problem %s: %s: %s", reference, type(error).__name__, error)
     detail = f"{title} The server's log says more under {reference}."
@@ -182,7 +192,7 @@ def _own_fault(status: HTTPStatus, kind: str, title: str, error: Exception) -> R
     return _answer(status, kind, title, detail, f"{later} an operator to look it up.")
 
 
-def _answer(status: HTTPStatus, kind: str, title: str, detail: str, remedy: str) -> Response:
+def _answer(status: HTTPStatus, kind: str, title: str, detail: str, remedy: str) -> ProblemAnswer:
     problem = Problem(
         type=f"urn:astrid:problem:{kind}",
         title=title,
@@ -190,4 +200,4 @@ def _answer(status: HTTPStatus, kind: str, title: str, detail: str, remedy: str)
         detail=detail,
         remedy=remedy,
     )
-    return JSONResponse(problem.model_dump(), status_code=status, media_type=MEDIA_TYPE)
+    return ProblemAnswer(problem)
