@@ -10,15 +10,14 @@ Signs in by the link, says of each item that one is unsure, and takes everything
 end. The time is the browser's own: from the key to the next item on the screen.
 """
 
-import shutil
 from typing import Annotated
 
 import numpy as np
 import typer
 from playwright.sync_api import Page, sync_playwright
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_ARGUMENTS = ("--no-sandbox", "--headless", "--disable-background-networking")
+from benchmarks.browser import ARGUMENTS, find_chromium
+
 _SHOWN = "#item[data-detection]:not([hidden])"
 
 
@@ -28,11 +27,11 @@ def main(
     pause_ms: Annotated[int, typer.Option(min=0, help="Between two keys; people need more.")] = 300,
 ) -> None:
     """Measure and print median and 95 % quantile (milliseconds)."""
-    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    found = find_chromium()
     if found is None:
         raise SystemExit("There is no Chromium: install one (apt install chromium).")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.goto(link)
         page.get_by_role("button", name="Sign in").click()
