@@ -439,6 +439,9 @@ def opening_a_websocket(stack: Stack, headers: dict[str, str]) -> int:
 @pytest.mark.parametrize("role", ["viewer", "reviewer"])
 def test_who_is_no_operator_reads_dagster_and_changes_nothing(stack: Stack, role: str) -> None:
     headers = key_of(role)
+    operator = {"Authorization": f"Bearer {stack.state.token().get_secret_value()}"}
+    launched = ask_dagster(stack, operator, LAUNCH, run=RUN)["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess"  # there is something to read
     count = "{ runsOrError { ... on Runs { results { id } } } }"
     before = ask_dagster(stack, headers, count)["runsOrError"]["results"]
     assert before
