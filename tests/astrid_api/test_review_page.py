@@ -162,6 +162,7 @@ def test_undo_is_exact(page: Page, engine: Engine) -> None:
     settled(page)
     assert state(engine, first)[0].label == "pending"
     page.keyboard.press("z")
+    expect(page.locator("#saving")).to_have_text("Taken back.")
     page.keyboard.press("z")
     expect(page.locator("#saving")).to_have_text("Nothing to take back.")
 
