@@ -55,5 +55,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: -c constraints.txt 'torch==2.13.0+cpu' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --no-deps -c constraints.txt --index-url $(TORCH_CPU_INDEX) 'torch==2.13.0+cpu'; \
 	fi
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[platform,dev]'
 	@touch $(STAMP)

@@ -40,10 +40,20 @@ from dbschema.review_models import (
     User,
     ValidationEvent,
 )
+from dbschema.training_models import (
+    Alert,
+    Promotion,
+    TrainingDataHealth,
+    TrainingDataset,
+    TrainingGroup,
+    TrainingRun,
+    TrainingSample,
+)
 
 __all__ = [
     "CLOCK",
     "HUMAN",
+    "Alert",
     "ApiKey",
     "Base",
     "Candidate",
@@ -65,6 +75,7 @@ __all__ = [
     "ObjectDetection",
     "Observation",
     "PreprocessRun",
+    "Promotion",
     "ReferenceFrame",
     "ReferenceMember",
     "ReviewLease",
@@ -74,6 +85,11 @@ __all__ = [
     "SkyObject",
     "SnapshotLabel",
     "Survey",
+    "TrainingDataHealth",
+    "TrainingDataset",
+    "TrainingGroup",
+    "TrainingRun",
+    "TrainingSample",
     "User",
     "ValidationEvent",
 ]
