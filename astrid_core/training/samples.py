@@ -56,9 +56,9 @@ class SampleRecord:
     metadata
         ``survey``, ``night``, ``field``, ``filter_band``, ``observation_time``, ``x_pix``,
         ``y_pix``, ``ra``, ``dec``, ``fwhm_pix``, ``snr``, ``scorr_peak``,
-        ``confidence_score``, ``is_negative``, ``detection_type``, ``passes_filters``, ``environment``,
-        ``object_id``, ``strata`` (why the queue put it before people), run ids and object
-        hashes of everything it was made from.
+        ``confidence_score``, ``is_negative``, ``detection_type``, ``object_id``, ``strata`` (why
+        the queue put it before people), ``made_from`` (run ids and object hashes of all that it
+        was made from), ``mpix`` (10^6 searched pixels of its difference image).
     group_key
         Sky cell (or field) that is never divided between splits.
     """
