@@ -182,3 +182,23 @@ class VerdictError(ReviewError):
 
 class VerdictConflictError(ReviewError):
     """A verdict contradicts what is recorded: another use of its key, another cutout."""
+
+
+class TrainingDataError(AstridError):
+    """Training data cannot be made or used as asked."""
+
+
+class EmptyDatasetError(TrainingDataError):
+    """Nothing matches what a training dataset is to be made of."""
+
+
+class TooFewGroupsError(TrainingDataError):
+    """There are too few groups of sky or nights for splits that leak nothing."""
+
+
+class DatasetFrozenError(TrainingDataError):
+    """A training dataset is there already, and is never changed."""
+
+
+class DatasetQualityError(TrainingDataError):
+    """A training dataset's quality forbids training on it."""
