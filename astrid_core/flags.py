@@ -28,6 +28,9 @@ UNUSABLE = (
 )
 """Bits that forbid a pixel in measurements; EDGE pixels are merely incomplete."""
 
+NOT_SEARCHED = UNUSABLE | PixelFlag.EDGE
+"""Where S_corr says nothing: neither candidates nor components peak there."""
+
 
 class CandidateFlag(IntFlag):
     """Flags of a candidate: what a reviewer or the U-Net should know about it."""

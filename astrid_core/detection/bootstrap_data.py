@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrid_core.detection.components import NOT_SEARCHED
 from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.shards import (
     TRUTH_DTYPE,
@@ -33,6 +32,7 @@ from astrid_core.differencing.subtract import subtract_frames
 from astrid_core.errors import AstridError
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import extract_candidates
+from astrid_core.flags import NOT_SEARCHED
 from astrid_core.frame import Frame, FrameMeta
 from astrid_core.identity import observation_id
 from astrid_core.parallel import map_frames

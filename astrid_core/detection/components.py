@@ -19,14 +19,10 @@ from astrid_core.detection.judging import disc_means
 from astrid_core.detection.planes import PlanesOf
 from astrid_core.detection.unet import RealBogusModel
 from astrid_core.detection.windows import cut_windows, window_origins
-from astrid_core.flags import UNUSABLE, PixelFlag
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-
-NOT_SEARCHED = UNUSABLE | PixelFlag.EDGE
-"""Where S_corr says nothing: no component peaks there."""
 
 _CENTROID_DECIMALS = 3
 """Centroids in pixels are rounded so that a row does not depend on the last bits of a sum."""

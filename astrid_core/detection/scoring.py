@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrid_core.detection.card import ModelCard
-from astrid_core.detection.components import NOT_SEARCHED, find_components
+from astrid_core.detection.components import find_components
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.discs import disc_radius
 from astrid_core.detection.judging import calibrate, judge_positions
 from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.unet import RealBogusModel
 from astrid_core.differencing.difference import DifferenceImage
+from astrid_core.flags import NOT_SEARCHED
 from astrid_core.frame import Frame
 
 F64 = NDArray[np.float64]

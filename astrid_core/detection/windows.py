@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_core.detection.card import CHANNELS
 from astrid_core.detection.planes import PlanesOf
 
 F32 = NDArray[np.float32]
@@ -10,7 +11,12 @@ F64 = NDArray[np.float64]
 
 
 def cut_windows(
-    planes_of: PlanesOf, shape: tuple[int, int], x_pix: F64, y_pix: F64, window_pix: int
+    planes_of: PlanesOf,
+    shape: tuple[int, int],
+    x_pix: F64,
+    y_pix: F64,
+    window_pix: int,
+    n_planes: int = len(CHANNELS),
 ) -> F32:
     """Square windows around positions, padded with invalid pixels beyond the frame.
 
@@ -24,12 +30,14 @@ def cut_windows(
         (ny, nx) of the frame.
     x_pix, y_pix
         (n,) 0-based pixel positions.
+    n_planes
+        How many planes it gives.
 
     Returns
     -------
-    (n, 4, window_pix, window_pix) float32.
+    (n, n_planes, window_pix, window_pix) float32.
     """
-    windows = np.zeros((len(x_pix), 4, window_pix, window_pix), dtype=np.float32)
+    windows = np.zeros((len(x_pix), n_planes, window_pix, window_pix), dtype=np.float32)
     for index, (x0, y0) in enumerate(window_origins(x_pix, y_pix, window_pix)):
         rows, to_rows = _overlap(int(y0), window_pix, shape[0])
         columns, to_columns = _overlap(int(x0), window_pix, shape[1])

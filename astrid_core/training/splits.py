@@ -27,8 +27,8 @@ from astrid_core.errors import TooFewGroupsError
 from astrid_core.sky import unit_vectors
 from astrid_core.training.samples import SIDE_PIX, Split
 
-FINEST_ORDER = 9
-"""Cells of 6.9 arcmin. Coarser where two cutouts would not fit into one."""
+FINEST_ORDER = 8
+"""Cells of 13.7 arcmin. Coarser where two cutouts would not fit into one."""
 
 SHARES: Mapping[Split, float] = {"train": 0.55, "val": 0.15, "test": 0.30}
 """Of groups."""
