@@ -12,16 +12,24 @@ from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.io_managers.scratch import ScratchIOManager
 from astrid_dagster.jobs import (
+    collect_training_data,
     crossmatches,
     depth,
     labels,
+    log_training_data,
     nightly,
     reference_nights,
     references,
 )
-from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
+from astrid_dagster.resources import (
+    ChampionResource,
+    DatabaseResource,
+    RunLedger,
+    StoreResource,
+    TrainingLedger,
+)
 from astrid_dagster.schedules import every_noon
-from astrid_dagster.sensors import refresh_labels, report_failed_runs
+from astrid_dagster.sensors import log_late_datasets, refresh_labels, report_failed_runs
 
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -31,6 +39,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "store": store,
         "database": database,
         "ledger": RunLedger(database=database),
+        "training": TrainingLedger(database=database),
         "champion": ChampionResource(),
         "fits_io": FitsIOManager(store=store, database=database),
         "postgres_io": PostgresIOManager(database=database),
@@ -39,9 +48,18 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[*ALL_ASSETS, validation_events],
         asset_checks=[queue_depth],
-        jobs=[nightly, reference_nights, references, depth, crossmatches, labels],
+        jobs=[
+            nightly,
+            reference_nights,
+            references,
+            depth,
+            crossmatches,
+            labels,
+            collect_training_data,
+            log_training_data,
+        ],
         schedules=[every_noon],
-        sensors=[refresh_labels, report_failed_runs],
+        sensors=[refresh_labels, log_late_datasets, report_failed_runs],
         executor=executor(DefinitionSettings().executor),
         resources=resources | dict(resource_overrides or {}),
     )

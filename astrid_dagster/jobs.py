@@ -2,12 +2,15 @@
 
 import dagster as dg
 
+from astrid_core.training.request import COLLECTION_JOB
 from astrid_dagster.assets import NIGHT_ASSETS
 from astrid_dagster.assets.crossmatches import crossmatch
 from astrid_dagster.assets.depth import measure_depth
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.training_data import collect_training_data as collect
+from astrid_dagster.assets.training_data import dataset_tracking
 from astrid_dagster.assets.validation import snapshot_labels
 
 nightly = dg.define_asset_job(
@@ -48,4 +51,17 @@ labels = dg.define_asset_job(
     selection=dg.AssetSelection.assets(snapshot_labels),
     description="Snapshot what all verdicts add up to, and look how many detections await one. "
     "The sensor refresh_labels asks for it as verdicts come in.",
+)
+
+collect_training_data = dg.define_asset_job(
+    COLLECTION_JOB,
+    selection=dg.AssetSelection.assets(collect, dataset_tracking),
+    description="Freeze validated detections into a training dataset, a partition of its own, and "
+    "tell MLflow. POST /training/datasets/collect asks for it.",
+)
+
+log_training_data = dg.define_asset_job(
+    "log_training_data",
+    selection=dg.AssetSelection.assets(dataset_tracking),
+    description="Tell MLflow of a dataset that it did not take when it was collected.",
 )

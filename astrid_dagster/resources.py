@@ -5,7 +5,7 @@ and keys come from the settings, in the process that uses them.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,8 +25,13 @@ from sqlalchemy import (
 
 from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
+from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
+from astrid_core.training.collect import CollectionPlan, plan_collection
+from astrid_core.training.request import CollectionRequest
+from astrid_core.training.samples import SampleRecord
+from astrid_core.training.tracking import note_logged, read_dataset
 from astrid_dagster.io_managers.selects import (
     Rows,
     changes_query,
@@ -134,6 +139,44 @@ class RunLedger(dg.ConfigurableResource):
         return self.database.run(
             lambda connection: [dict(row) for row in connection.execute(query).mappings()]
         )
+
+
+class TrainingLedger(dg.ConfigurableResource):
+    """What training data there is, and what it may be made of."""
+
+    database: DatabaseResource
+
+    def plan_collection(
+        self,
+        dataset_id: UUID,
+        request: CollectionRequest,
+        requested_by: str,
+        differencing: Mapping[str, DifferenceConfig],
+    ) -> CollectionPlan:
+        """Decide what a dataset is made of.
+
+        Raises
+        ------
+        DatasetFrozenError, EmptyDatasetError, TooFewGroupsError
+            As :func:`astrid_core.training.collect.plan_collection` does.
+        """
+        return self.database.run(
+            lambda c: plan_collection(c, dataset_id, request, requested_by, differencing)
+        )
+
+    def dataset(self, dataset_id: UUID) -> tuple[dict[str, Any], list[SampleRecord]]:
+        """A dataset's row and its records.
+
+        Raises
+        ------
+        NoSuchItemError
+            If there is none.
+        """
+        return self.database.run(lambda c: read_dataset(c, dataset_id))
+
+    def note_logged(self, dataset_id: UUID, mlflow_run_id: str) -> None:
+        """Keep the MLflow run of a dataset."""
+        self.database.run(lambda c: note_logged(c, dataset_id, mlflow_run_id))
 
 
 class ChampionResource(dg.ConfigurableResource):

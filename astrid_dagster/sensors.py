@@ -1,7 +1,9 @@
 """Sensors: a failed run is told to people, and people's verdicts become labels."""
 
 import json
+import time
 import urllib.request
+from collections.abc import Iterator
 
 import dagster as dg
 from dagster._utils.error import SerializableErrorInfo
@@ -18,9 +20,10 @@ from astrid_core.curation.events import EventCursor
 from astrid_core.curation.reviewers import Fraction, reviewer_statistics
 from astrid_core.curation.snapshot import total_of
 from astrid_core.settings import get_settings
+from astrid_core.training.tracking import unlogged
 from astrid_dagster import tags
 from astrid_dagster.assets.validation import show_fraction, validation_events
-from astrid_dagster.jobs import labels
+from astrid_dagster.jobs import labels, log_training_data
 from astrid_dagster.resources import DatabaseResource
 
 _TIMEOUT_S = 10
@@ -86,6 +89,31 @@ def _verdicts_came(batch: Batch, why: str, agreement: Fraction) -> dg.AssetMater
         description=why,
         metadata=describe_batch(batch) | {"agreement": show_fraction(agreement)},
     )
+
+
+# --- MLflow --------------------------------------------------------------------------------
+
+_LATE_S = 300
+_AGAIN_S = 1800
+
+
+@dg.sensor(
+    job=log_training_data,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=_LATE_S,
+    description="Has datasets logged that MLflow did not take when they were collected, each "
+    "once every half hour until it does.",
+)
+def log_late_datasets(
+    context: dg.SensorEvaluationContext, database: DatabaseResource
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """A run for each dataset that MLflow does not know."""
+    late = database.run(lambda connection: unlogged(connection, _LATE_S))
+    if not late:
+        yield dg.SkipReason("MLflow knows every dataset.")
+    turn = int(time.time() // _AGAIN_S)
+    for dataset_id in late:
+        yield dg.RunRequest(run_key=f"{dataset_id}|{turn}", partition_key=str(dataset_id))
 
 
 # --- failures -----------------------------------------------------------------------------

@@ -136,8 +136,8 @@ def ensure_bootstrap(
     weights, card_path = weights or shipped_weights, card or shipped_card
     model_card = read_card(card_path)
     verify_weights(weights, model_card.sha256)
-    with _mlflow_errors(mlflow_uri):
-        client = _client(mlflow_uri)
+    with mlflow_errors(mlflow_uri):
+        client = mlflow_client(mlflow_uri)
         _ensure_registered_model(client)
         version = _find_version(client, model_card)
         if version is None:
@@ -165,8 +165,8 @@ def champion(mlflow_uri: str, cache_dir: Path) -> ChampionRef:
     ModelIntegrityError
         If the fetched weights are not the registered ones.
     """
-    with _mlflow_errors(mlflow_uri):
-        client = _client(mlflow_uri)
+    with mlflow_errors(mlflow_uri):
+        client = mlflow_client(mlflow_uri)
         return _fetched(client, _champion_version(client), cache_dir)
 
 
@@ -189,8 +189,8 @@ def registered(mlflow_uri: str, cache_dir: Path, number: str) -> ChampionRef:
     ModelIntegrityError
         If the fetched weights are not the registered ones.
     """
-    with _mlflow_errors(mlflow_uri):
-        client = _client(mlflow_uri)
+    with mlflow_errors(mlflow_uri):
+        client = mlflow_client(mlflow_uri)
         version = _existing(
             lambda: client.get_model_version(MODEL_NAME, number),
             f"{MODEL_NAME} has no version {number}",
@@ -232,7 +232,7 @@ def upsert_model(engine: Engine, row: Mapping[str, Any]) -> None:
 # --- MLflow -------------------------------------------------------------------------------
 
 
-def _client(uri: str) -> "MlflowClient":
+def mlflow_client(uri: str) -> "MlflowClient":
     # MLflow reads this while it is imported; it must report nothing to anyone.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
@@ -241,7 +241,7 @@ def _client(uri: str) -> "MlflowClient":
 
 
 @contextmanager
-def _mlflow_errors(uri: str) -> Iterator[None]:
+def mlflow_errors(uri: str) -> Iterator[None]:
     """Turn what MLflow raises into our error, naming the server."""
     try:
         yield

@@ -17,7 +17,18 @@ from uuid import UUID
 
 import numpy as np
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, Boolean, Column, Date, Double, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Double,
+    Float,
+    Integer,
+    String,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from astrid_core.errors import ConfigurationError
@@ -122,8 +133,11 @@ def _plain(value: Any) -> Any:
 
 _CONVERTERS: Mapping[type, Callable[[Any], object]] = {
     Text: _text,
+    String: _text,
     Double: _number,
+    Float: _number,
     BigInteger: _integer,
+    Integer: _integer,
     Boolean: _truth,
     Uuid: _uuid,
     Date: _date,
