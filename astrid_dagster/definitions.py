@@ -11,16 +11,7 @@ from astrid_dagster.executors import executor
 from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.io_managers.scratch import ScratchIOManager
-from astrid_dagster.jobs import (
-    collect_training_data,
-    crossmatches,
-    depth,
-    labels,
-    log_training_data,
-    nightly,
-    reference_nights,
-    references,
-)
+from astrid_dagster.jobs import JOBS
 from astrid_dagster.resources import (
     ChampionResource,
     DatabaseResource,
@@ -48,16 +39,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[*ALL_ASSETS, validation_events],
         asset_checks=[queue_depth],
-        jobs=[
-            nightly,
-            reference_nights,
-            references,
-            depth,
-            crossmatches,
-            labels,
-            collect_training_data,
-            log_training_data,
-        ],
+        jobs=JOBS,
         schedules=[every_noon],
         sensors=[refresh_labels, log_late_datasets, report_failed_runs],
         executor=executor(DefinitionSettings().executor),

@@ -65,3 +65,15 @@ log_training_data = dg.define_asset_job(
     selection=dg.AssetSelection.assets(dataset_tracking),
     description="Tell MLflow of a dataset that it did not take when it was collected.",
 )
+
+JOBS = (
+    nightly,
+    reference_nights,
+    references,
+    depth,
+    crossmatches,
+    labels,
+    collect_training_data,
+    log_training_data,
+)
+"""All of them, in the order of the data's flow."""

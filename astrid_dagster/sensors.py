@@ -105,7 +105,7 @@ _AGAIN_S = 1800
     "once every half hour until it does.",
 )
 def log_late_datasets(
-    context: dg.SensorEvaluationContext, database: DatabaseResource
+    _: dg.SensorEvaluationContext, database: DatabaseResource
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """A run for each dataset that MLflow does not know."""
     late = database.run(lambda connection: unlogged(connection, _LATE_S))

@@ -37,8 +37,12 @@ GRAPH = {
     "crossmatches": {"objects"},
     "validation_events": {"detections"},
     "labels": {"validation_events"},
+    "training_samples": {"detections", "labels"},
+    "training_datasets": {"detections", "labels"},
+    "dataset_tracking": {"training_datasets"},
 }
 UNPARTITIONED = {"validation_events", "labels"}
+BY_DATASET = {"training_samples", "training_datasets", "dataset_tracking"}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,9 @@ def test_references_are_by_survey_labels_whole_and_the_rest_by_survey_and_night(
             assert partitions is None
         elif key.to_user_string() in ("reference_frames", "reference_runs"):
             assert isinstance(partitions, dg.StaticPartitionsDefinition)
+        elif key.to_user_string() in BY_DATASET:
+            assert isinstance(partitions, dg.DynamicPartitionsDefinition)
+            assert partitions.name == "training_dataset"
         else:
             assert isinstance(partitions, dg.MultiPartitionsDefinition)
             assert {d.name for d in partitions.partitions_defs} == {"survey", "night"}
@@ -96,6 +103,10 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
         ("survey_depth", "completeness_as_promised"): False,
         ("crossmatches", "every_catalogue_answered"): False,
         ("labels", "queue_depth"): False,
+        ("training_datasets", "anomaly_ratio_in_range"): False,
+        ("training_datasets", "images_good_enough"): False,
+        ("training_datasets", "labels_consistent"): False,
+        ("training_datasets", "nothing_leaks"): False,
     }
 
 
@@ -116,21 +127,38 @@ def test_only_the_unet_op_asks_for_a_gpu() -> None:
 
 
 def test_jobs_schedule_and_sensors_are_there() -> None:
-    jobs = {"nightly", "reference_nights", "references", "depth", "crossmatches", "labels"}
+    jobs = {
+        "nightly",
+        "reference_nights",
+        "references",
+        "depth",
+        "crossmatches",
+        "labels",
+        "collect_training_data",
+        "log_training_data",
+    }
     assert {job.name for job in defs.jobs} == jobs
     assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
-    assert [sensor.name for sensor in defs.sensors] == ["refresh_labels", "report_failed_runs"]
+    assert [sensor.name for sensor in defs.sensors] == [
+        "refresh_labels",
+        "log_late_datasets",
+        "report_failed_runs",
+    ]
 
 
 def test_the_nightly_job_leaves_references_depth_and_other_people_s_servers_alone() -> None:
     job = defs.resolve_job_def("nightly")
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    left_alone = {
-        "reference_frames",
-        "reference_runs",
-        "survey_depth",
-        "crossmatches",
-    } | UNPARTITIONED
+    left_alone = (
+        BY_DATASET
+        | {
+            "reference_frames",
+            "reference_runs",
+            "survey_depth",
+            "crossmatches",
+        }
+        | UNPARTITIONED
+    )
     assert keys == GRAPH.keys() - left_alone
     # What the demo and the API ask Dagster for, by name.
     assert keys == set(NIGHT_ASSETS)
