@@ -129,7 +129,7 @@ def roles_of(app: FastAPI) -> Iterator[tuple[str, str, Role | None]]:
             calls = (dependency.call for dependency in route.dependant.dependencies)
             role = next((call.role for call in calls if isinstance(call, Needs)), None)
         for method in sorted(context.methods or {"*"}):
-            yield method, context.path or "", role
+            yield method, context.path_format or context.path or "", role
 
 
 def require_roles(app: FastAPI) -> None:

@@ -284,7 +284,8 @@ def datasets(
     return Page(items=found, next=token)
 
 
-@router.get("/datasets/{dataset_id}", responses=responses(404))
+# Only of an id: /datasets/collect is no dataset, and takes no GET.
+@router.get("/datasets/{dataset_id:uuid}", responses=responses(404))
 def dataset(_: Viewer, services: TheServices, dataset_id: UUID) -> DatasetDetails:
     """A training dataset: what was asked for, counts by split, what was left out, leak audit."""
     return services.ask(lambda c: browse.dataset_details(c, dataset_id))

@@ -68,6 +68,9 @@ UNANSWERED = (
 )
 """What needs a Dagster, and none is configured here: where it is asked, status 503."""
 
+COLLECTION = "GET /training/collections/{dataset_id}"
+"""Answers without a Dagster only of what is collected already."""
+
 
 @dataclass
 class Answers:
@@ -102,6 +105,9 @@ def known(
     operator = people["operator"].user
     with engine.begin() as connection:
         frozen = freeze_dataset(connection, store)
+        # Of frames made up for the dataset only: they have none.
+        without = {"cutout_path": None, "cutout_index": None, "cutout_sha256": None}
+        connection.execute(update(Detection).values(**without))
     with engine.begin() as connection:
         detections = [
             one
@@ -121,7 +127,11 @@ def known(
             "event_id": connection.scalars(select(ValidationEvent.id)).all(),
             "reviewer_id": [person.user.id for person in people.values()],
             "lease_id": [item.lease_id for item in held],
-            "cutout_sha256": connection.scalars(select(Detection.cutout_sha256).distinct()).all(),
+            "cutout_sha256": connection.scalars(
+                select(Detection.cutout_sha256)
+                .where(Detection.cutout_sha256.is_not(None))
+                .distinct()
+            ).all(),
             "survey": [rows.SURVEY],
             "dataset_id": [frozen.id],
             "sample_id": [frozen.records[0].id],
@@ -200,7 +210,7 @@ def ask(
         "checks": {"enabled": False} | {name: {"enabled": True} for name in CHECKS},
         "operations": [
             {"include-name": [*UNTOLD], "checks": {"positive_data_acceptance": {"enabled": False}}},
-            {"include-name": [*UNANSWERED], "checks": not_a_fault},
+            {"include-name": [*UNANSWERED, COLLECTION], "checks": not_a_fault},
         ],
     }
     schema = schemathesis.openapi.from_dict(description, config=Config.from_dict(config))
@@ -263,4 +273,6 @@ def test_whoever_shows_nothing_is_told_nothing(app: FastAPI, description: dict[s
         answers.statuses.pop(f"{method} {path}")
     for name, statuses in answers.statuses.items():
         assert statuses[401], name
-        assert statuses.keys() <= {400, 401, 422}, name
+        # Where the path itself asks for an id, the router finds none for another text.
+        missed = {404} if name == "GET /training/datasets/{dataset_id}" else set()
+        assert statuses.keys() <= {400, 401, 422} | missed, name
