@@ -150,7 +150,8 @@ def collect_training_data(
         )
     collected = collection.finish()
     yield dg.Output(
-        DerivedRows(lambda connection: _derive(connection, collected, context.run_id)), _OF_DATASET
+        DerivedRows(lambda connection: _derive(connection, collected, context.run.run_id)),
+        _OF_DATASET,
     )
     yield from _checks(collected)
 
