@@ -6,6 +6,7 @@ from astrid_core.training.request import COLLECTION_JOB
 from astrid_dagster.assets import NIGHT_ASSETS
 from astrid_dagster.assets.crossmatches import crossmatch
 from astrid_dagster.assets.depth import measure_depth
+from astrid_dagster.assets.health import measure_training_data_health
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
@@ -66,6 +67,13 @@ log_training_data = dg.define_asset_job(
     description="Tell MLflow of a dataset that it did not take when it was collected.",
 )
 
+health = dg.define_asset_job(
+    "training_data_health",
+    selection=dg.AssetSelection.assets(measure_training_data_health),
+    description="How good what people decided lately is, and whether the champion drifts; alerts "
+    "people once where it is out of range.",
+)
+
 JOBS = (
     nightly,
     reference_nights,
@@ -75,5 +83,6 @@ JOBS = (
     labels,
     collect_training_data,
     log_training_data,
+    health,
 )
 """All of them, in the order of the data's flow."""

@@ -98,38 +98,51 @@ def log_dataset(
     """
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        experiment_id = (
-            experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
-        )
         known = client.search_runs(
-            [experiment_id],
+            [_experiment(client)],
             f"tags.`{_DATASET_TAG}` = '{row['id']}' and attributes.status = 'FINISHED'",
             max_results=1,
         )
         if known:
             return str(known[0].info.run_id)
-        with _run(client, experiment_id, row) as run_id:
+        tags = {_DATASET_TAG: str(row["id"]), "astrid.digest": row["digest"]}
+        with _ended_run(client, f"training_data_{row['id']}", tags) as run_id:
             _log(client, run_id, store, row, records)
     return run_id
 
 
+def log_health(mlflow_uri: str, day: dt.date, metrics: Mapping[str, float]) -> str:
+    """Log the health of a day: a finished run of its own.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If MLflow does not answer.
+    """
+    with mlflow_errors(mlflow_uri):
+        client = mlflow_client(mlflow_uri)
+        with _ended_run(client, f"training_data_health_{day}", {"astrid.day": str(day)}) as run_id:
+            for name, value in metrics.items():
+                client.log_metric(run_id, name, value)
+    return run_id
+
+
 @contextmanager
-def _run(client: "MlflowClient", experiment_id: str, row: Mapping[str, Any]) -> Iterator[str]:
+def _ended_run(client: "MlflowClient", name: str, tags: Mapping[str, str]) -> Iterator[str]:
     """A run that ends, however it goes."""
-    run_id = str(
-        client.create_run(
-            experiment_id,
-            run_name=f"training_data_{row['id']}",
-            tags={_DATASET_TAG: str(row["id"]), "astrid.digest": row["digest"]},
-        ).info.run_id
-    )
+    experiment_id = _experiment(client)
+    run_id = str(client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
     try:
         yield run_id
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
+
+
+def _experiment(client: "MlflowClient") -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
 
 
 def _log(

@@ -40,8 +40,9 @@ GRAPH = {
     "training_samples": {"detections", "labels"},
     "training_datasets": {"detections", "labels"},
     "dataset_tracking": {"training_datasets"},
+    "training_data_health": {"detections", "labels"},
 }
-UNPARTITIONED = {"validation_events", "labels"}
+UNPARTITIONED = {"validation_events", "labels", "training_data_health"}
 BY_DATASET = {"training_samples", "training_datasets", "dataset_tracking"}
 
 
@@ -103,6 +104,7 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
         ("survey_depth", "completeness_as_promised"): False,
         ("crossmatches", "every_catalogue_answered"): False,
         ("labels", "queue_depth"): False,
+        ("training_data_health", "quality_of_late_labels"): False,
         ("training_datasets", "anomaly_ratio_in_range"): False,
         ("training_datasets", "images_good_enough"): False,
         ("training_datasets", "labels_consistent"): False,
@@ -136,12 +138,14 @@ def test_jobs_schedule_and_sensors_are_there() -> None:
         "labels",
         "collect_training_data",
         "log_training_data",
+        "training_data_health",
     }
     assert {job.name for job in defs.jobs} == jobs
-    assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
+    assert [schedule.name for schedule in defs.schedules] == ["every_noon", "every_morning"]
     assert [sensor.name for sensor in defs.sensors] == [
         "refresh_labels",
         "log_late_datasets",
+        "collect_again",
         "report_failed_runs",
     ]
 
