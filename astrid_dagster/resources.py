@@ -31,9 +31,9 @@ from astrid_core.monitoring.health import Health, measure_health
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
 from astrid_core.training.collect import CollectionPlan, plan_collection
+from astrid_core.training.dataset_tracking import note_logged, read_dataset
 from astrid_core.training.request import CollectionRequest
 from astrid_core.training.samples import SampleRecord
-from astrid_core.training.tracking import note_logged, read_dataset
 from astrid_dagster.io_managers.selects import (
     Rows,
     changes_query,

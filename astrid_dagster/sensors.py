@@ -23,8 +23,8 @@ from astrid_core.curation.snapshot import total_of
 from astrid_core.identity import derive_id
 from astrid_core.monitoring.health import why_collect_again
 from astrid_core.settings import get_settings
+from astrid_core.training.dataset_tracking import unlogged
 from astrid_core.training.request import COLLECTION_JOB
-from astrid_core.training.tracking import unlogged
 from astrid_dagster import tags
 from astrid_dagster.assets.training_data import datasets
 from astrid_dagster.assets.validation import show_fraction, validation_events

@@ -9,7 +9,7 @@ import dagster as dg
 from astrid_core.errors import ModelUnavailableError
 from astrid_core.monitoring.health import FINGERPRINTS, HEALTH_VERSION, MIN_SCORE, Health
 from astrid_core.settings import get_settings
-from astrid_core.training.tracking import log_health
+from astrid_core.training.dataset_tracking import log_health
 from astrid_dagster import tags
 from astrid_dagster.assets.night import table_out
 from astrid_dagster.io_managers.values import TableRows

@@ -17,10 +17,10 @@ from astrid_core.errors import AstridError, ConfigurationError, ModelUnavailable
 from astrid_core.settings import get_settings
 from astrid_core.training.audit import Finding
 from astrid_core.training.collect import COLLECTION_VERSION, Collected, Collection
+from astrid_core.training.dataset_tracking import log_dataset
+from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import ANOMALY_RATIO, MIN_IMAGE_QUALITY
-from astrid_core.training.report import dataset_png, samples_png
 from astrid_core.training.request import COLLECTION_JOB, DATASET_PARTITIONS, CollectionRequest
-from astrid_core.training.tracking import log_dataset
 from astrid_dagster import tags
 from astrid_dagster.assets.night import fits_out, inline_picture, open_bench, table_out
 from astrid_dagster.io_managers.values import Derived, DerivedRows, StoredFile, TableRows

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, func, select, update
 
 from astrid_core.detection.registry import mlflow_client, mlflow_errors
 from astrid_core.errors import NoSuchItemError
+from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import QualityReport
-from astrid_core.training.report import dataset_png, samples_png
 from astrid_core.training.samples import IMAGE_PLANES, SIDE_PIX, SampleRecord, map_array
 from astrid_core.training.store import read_records
 from dbschema.models import TrainingDataset
