@@ -21,6 +21,7 @@ from astrid_api.routes import (
     runs,
     session,
     surveys,
+    training,
 )
 from astrid_api.services import Services
 from astrid_api.settings import ApiSettings
@@ -51,7 +52,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         openapi_url=None,  # both are routes of ours, which need a role
     )
     app.state.services = services
-    for part in (health, session, surveys, detections, objects, review, runs, pages, docs):
+    parts = (health, session, surveys, detections, objects, review, runs, training, pages, docs)
+    for part in parts:
         app.include_router(part.router)
     require_roles(app)
     add_problems(app)

@@ -32,6 +32,7 @@ from astrid_core.errors import (
     ReviewError,
     SignInError,
     StoreError,
+    TrainingDataError,
     UserError,
     VerdictConflictError,
 )
@@ -56,6 +57,7 @@ _STATUSES: Mapping[type[AstridError], HTTPStatus] = {
     ReviewError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TrainingDataError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NightsError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DagsterUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     DagsterRefusedError: HTTPStatus.BAD_GATEWAY,

@@ -32,6 +32,12 @@ class ApiSettings(Settings):
     sign_ins_per_minute: int = Field(
         default=10, ge=1, le=10_000, description="Sign-ins tried from one address in a minute."
     )
+    collect_wait_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=600,
+        description="Seconds that a request for a training dataset waits for it to be there.",
+    )
     review_queue: QueueConfig = Field(
         default_factory=QueueConfig, description="The review queue's configuration, as JSON."
     )

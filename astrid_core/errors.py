@@ -202,3 +202,13 @@ class DatasetFrozenError(TrainingDataError):
 
 class DatasetQualityError(TrainingDataError):
     """A training dataset's quality forbids training on it."""
+
+
+class ApiUnavailableError(AstridError):
+    """AstrID's API does not answer, or fails."""
+
+    transient = True
+
+
+class ApiRefusedError(AstridError):
+    """AstrID's API answered no: there is no such thing, or the key does not do."""

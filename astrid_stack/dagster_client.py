@@ -65,6 +65,37 @@ query Runs($filter: RunsFilter!) {
 }
 """
 
+_ADD_PARTITION = """
+mutation AddPartition($key: String!, $definition: String!, $repository: RepositorySelector!) {
+  addDynamicPartition(
+    partitionKey: $key, partitionsDefName: $definition, repositorySelector: $repository
+  ) {
+    __typename
+    ... on UnauthorizedError { message }
+    ... on PythonError { message }
+  }
+}
+"""
+
+_RUN_ERRORS = """
+query RunErrors($id: ID!, $after: String) {
+  logsForRun(runId: $id, afterCursor: $after, limit: 1000) {
+    __typename
+    ... on EventConnection {
+      cursor
+      hasMore
+      events {
+        __typename
+        ... on ExecutionStepFailureEvent {
+          error { message className causes { message className } }
+        }
+        ... on RunFailureEvent { error { message className causes { message className } } }
+      }
+    }
+  }
+}
+"""
+
 _BACKFILL_STATUS = """
 query Backfill($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
@@ -145,6 +176,22 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class RunError:
+    """What a run failed of: the innermost error of its first failed step.
+
+    Attributes
+    ----------
+    kind
+        Name of its class.
+    message
+        What it says, its remedy included.
+    """
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
 class RunState:
     """One run."""
 
@@ -182,6 +229,10 @@ class DagsterClient:
     def address_of(self, backfill_id: str) -> str:
         """Where the UI shows a backfill."""
         return f"{self._url}/runs/b/{backfill_id}"
+
+    def address_of_run(self, run_id: str) -> str:
+        """Where the UI shows a run."""
+        return f"{self._url}/runs/{run_id}"
 
     def reload(self) -> None:
         """Have the code location read its configuration again."""
@@ -251,13 +302,21 @@ class DagsterClient:
             error=(answer["error"] or {}).get("message"),
         )
 
-    def launch(self, job: str, partitions: Sequence[Mapping[str, str] | str]) -> Launch:
+    def launch(
+        self,
+        job: str,
+        partitions: Sequence[Mapping[str, str] | str],
+        run_config: Mapping[str, Any] = MappingProxyType({}),
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> Launch:
         """Launch a job once per partition: at once, where a backfill awaits its daemon's tick.
 
         Parameters
         ----------
         partitions
             Key of each, or of a multi-partition its keys by dimension.
+        run_config, tags
+            Of each run.
 
         Raises
         ------
@@ -268,7 +327,8 @@ class DagsterClient:
         """
         run_ids = []
         for partition in partitions:
-            answer = self._query(_LAUNCH, {"run": _execution(job, partition)})["launchRun"]
+            run = _execution(job, partition, run_config, tags)
+            answer = self._query(_LAUNCH, {"run": run})["launchRun"]
             if "run" not in answer:
                 raise DagsterRefusedError(
                     f"Dagster refused to run {job} for {partition}: "
@@ -282,6 +342,45 @@ class DagsterClient:
         """The runs so far."""
         answer = self._query(_RUNS, {"filter": launch.run_filter})
         return [_run_state(run) for run in answer["runsOrError"]["results"]]
+
+    def add_partition(self, definition: str, key: str) -> None:
+        """Add a key to a dynamic partitions definition.
+
+        Raises
+        ------
+        DagsterRefusedError
+            If Dagster refuses it, or has it already.
+        DagsterUnavailableError
+            If it does not answer.
+        """
+        repository = {"repositoryLocationName": _LOCATION, "repositoryName": _REPOSITORY}
+        answer = self._query(
+            _ADD_PARTITION, {"key": key, "definition": definition, "repository": repository}
+        )["addDynamicPartition"]
+        if answer["__typename"] != "AddDynamicPartitionSuccess":
+            raise DagsterRefusedError(
+                f"Dagster refused to add {key} to the partitions {definition}: "
+                f"{answer.get('message', answer['__typename'])}",
+                remedy=_LOOK_AT_LOCATION,
+            )
+
+    def runs_of_partition(self, job: str, partition: str) -> list[RunState]:
+        """Runs of a job for one of its partitions, the latest first."""
+        tags = [{"key": _PARTITION_TAG, "value": partition}]
+        answer = self._query(_RUNS, {"filter": {"pipelineName": job, "tags": tags}})
+        return [_run_state(run) for run in answer["runsOrError"]["results"]]
+
+    def error_of(self, run_id: str) -> RunError | None:
+        """What a run failed of; None where its log does not say."""
+        after = None
+        while True:
+            log = self._query(_RUN_ERRORS, {"id": run_id, "after": after})["logsForRun"]
+            for event in log.get("events", ()):
+                if error := event.get("error"):
+                    return _innermost(error)
+            if not log.get("hasMore"):
+                return None
+            after = log["cursor"]
 
     def follow(
         self, launch: Launch, report: Callable[[list[RunState]], None], timeout_s: float
@@ -359,7 +458,21 @@ def _runs_of(backfill_id: str) -> dict[str, Any]:
     return {"tags": [{"key": _BACKFILL_TAG, "value": backfill_id}]}
 
 
-def _execution(job: str, partition: Mapping[str, str] | str) -> dict[str, Any]:
+def _innermost(error: Mapping[str, Any]) -> RunError:
+    """The error that others were raised from; Dagster begins its message with its class."""
+    inner = error["causes"][-1] if error["causes"] else error
+    kind = inner["className"] or ""
+    message = inner["message"].strip()
+    head, colon, rest = message.partition(": ")
+    return RunError(kind, rest if colon and head.endswith(kind) else message)
+
+
+def _execution(
+    job: str,
+    partition: Mapping[str, str] | str,
+    run_config: Mapping[str, Any],
+    more_tags: Mapping[str, str],
+) -> dict[str, Any]:
     """Execution parameters of a job's run for a partition, as Dagster's UI would send them."""
     if isinstance(partition, str):
         tags = {_PARTITION_TAG: partition}
@@ -373,9 +486,9 @@ def _execution(job: str, partition: Mapping[str, str] | str) -> dict[str, Any]:
             "repositoryName": _REPOSITORY,
             "pipelineName": job,
         },
-        "runConfigData": {},
+        "runConfigData": dict(run_config),
         "executionMetadata": {
-            "tags": [{"key": key, "value": value} for key, value in tags.items()]
+            "tags": [{"key": key, "value": value} for key, value in {**tags, **more_tags}.items()]
         },
     }
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from astrid_api.access import Reviewer, SessionCookie, Viewer
 from astrid_api.pages import module, own_page
 from astrid_api.paging import from_token, to_token, utc
+from astrid_api.routes.training import linked_lineage
 from astrid_api.services import TheServices
 from astrid_core.curation.details import detection_details
 from astrid_core.curation.item import review_item
@@ -94,6 +95,14 @@ def one_detection(
     found = services.ask(lambda connection: detection_details(connection, detection_id))
     shown = services.ask(lambda connection: review_item(connection, detection_id))
     return own_page("detection.html", user, cookie, found=found, shown=shown)
+
+
+@router.get("/review/samples/{sample_id}")
+def one_sample(
+    user: Viewer, cookie: SessionCookie, services: TheServices, sample_id: UUID
+) -> HTMLResponse:
+    """A training sample with all that it was made from."""
+    return own_page("sample.html", user, cookie, found=linked_lineage(services, sample_id))
 
 
 def _time(text: str) -> dt.datetime:

@@ -71,7 +71,7 @@ def launch(
     today = dt.datetime.now(dt.UTC).date()
     keys = keys_between(surveys, asked.survey, asked.first_night, asked.last_night, today)
     title = f"{asked.what} {asked.survey} {asked.first_night} to {asked.last_night}"
-    dagster = _dagster(services, request)
+    dagster = dagster_of(services, request)
     tags = {ASKED_BY_TAG: operator.name}
     backfill_id = dagster.backfill(ASSETS_OF[asked.what], keys, title, tags).backfill_id
     response.headers["Location"] = f"/runs/{backfill_id}"
@@ -85,7 +85,7 @@ def progress(
     _: Viewer, request: Request, services: TheServices, backfill_id: str
 ) -> NightsProgress:
     """How the runs go that were launched together."""
-    dagster = _dagster(services, request)
+    dagster = dagster_of(services, request)
     found = dagster.progress(backfill_id)
     return NightsProgress(
         backfill_id=backfill_id,
@@ -97,7 +97,14 @@ def progress(
     )
 
 
-def _dagster(services: Services, request: Request) -> DagsterClient:
+def dagster_of(services: Services, request: Request) -> DagsterClient:
+    """Dagster, asked in the name of whoever asks here.
+
+    Raises
+    ------
+    DagsterUnavailableError
+        If none is configured.
+    """
     address = services.settings.dagster_url
     if not address:
         raise DagsterUnavailableError(

@@ -26,9 +26,11 @@ from astrid_api.settings import ApiSettings
 from astrid_core.curation.access import Role
 from astrid_core.curation.queue import QueueConfig, next_items
 from astrid_core.storage import ObjectStore
+from astrid_core.training.browse import dataset_head
 from dbschema.models import Detection, DifferenceRun, ValidationEvent
 from tests import review, rows
 from tests.callers import HERE, Person
+from tests.training import freeze_dataset
 
 N_EXAMPLES = 5
 """Made at random of each operation, besides what each keyword of its schemas suggests."""
@@ -52,11 +54,18 @@ UNTOLD = (
     "GET /observations",
     "GET /surveys",
     "POST /detections/{detection_id}/validations",  # which kinds a verdict has
+    "GET /training/datasets",
+    "GET /training/datasets/{dataset_id}/samples",
+    "POST /training/datasets/collect",  # which surveys there are, and what a window is
     "POST /runs",  # which surveys there are, and which nights they have
 )
 """What may be refused although it is as described: a schema cannot tell what `after` may be."""
 
-UNANSWERED = ("POST /runs", "GET /runs/{backfill_id}")
+UNANSWERED = (
+    "POST /runs",
+    "GET /runs/{backfill_id}",
+    "POST /training/datasets/collect",
+)
 """What needs a Dagster, and none is configured here: where it is asked, status 503."""
 
 
@@ -92,6 +101,8 @@ def known(
     stack = pixels.repeat(3, axis=0)  # alike: whichever hash is named, it is that of the cutout
     operator = people["operator"].user
     with engine.begin() as connection:
+        frozen = freeze_dataset(connection, store)
+    with engine.begin() as connection:
         detections = [
             one
             for number in range(2)
@@ -112,6 +123,9 @@ def known(
             "lease_id": [item.lease_id for item in held],
             "cutout_sha256": connection.scalars(select(Detection.cutout_sha256).distinct()).all(),
             "survey": [rows.SURVEY],
+            "dataset_id": [frozen.id],
+            "sample_id": [frozen.records[0].id],
+            "sha256": [dataset_head(connection, frozen.id).shards[0].mask_sha256],
             "after": [
                 to_token(*key)
                 for key in (
@@ -145,6 +159,7 @@ def description(app: FastAPI, known: dict[str, list[str]]) -> dict[str, Any]:
             "verdict": "unsure",
             "cutout_sha256": known["cutout_sha256"][0],
         },
+        "/training/datasets/collect": {"name": "mine", "survey_ids": [rows.SURVEY]},
         "/runs": {
             "survey": "simulated",
             "first_night": "2025-09-01",

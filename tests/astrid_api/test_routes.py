@@ -12,7 +12,8 @@ from astrid_core.errors import ConfigurationError
 from tests.callers import Person
 
 PAGES = {"/", "/docs", "/openapi.json", "/review", "/review/judged", "/static/{name}"} | {
-    "/review/detections/{detection_id}"
+    "/review/detections/{detection_id}",
+    "/review/samples/{sample_id}",
 }
 """What people look at: not of the API that is described."""
 
@@ -45,7 +46,23 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/reviewers/{reviewer_id}"): "reviewer",
     ("POST", "/runs"): "operator",
     ("GET", "/runs/{backfill_id}"): "viewer",
+    ("POST", "/training/datasets/collect"): "operator",
+    ("GET", "/training/collections/{dataset_id}"): "viewer",
+    ("GET", "/training/datasets"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}/quality"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}/samples"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}/samples/{position}/{kind}"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}/files/{sha256}"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}/manifest"): "viewer",
+    ("GET", "/training/datasets/{dataset_id}/download"): "viewer",
+    ("GET", "/training/samples/{sample_id}"): "viewer",
+    ("GET", "/review/samples/{sample_id}"): "viewer",
 }
+
+
+IDS = ("detection_id", "object_id", "event_id", "reviewer_id", "backfill_id")
+IDS += ("dataset_id", "sample_id")
 
 
 def test_the_table_has_every_route(app: FastAPI) -> None:
@@ -60,7 +77,7 @@ def test_each_route_lets_in_who_has_its_role(
 ) -> None:
     headers = people[role].headers if role else {}
     for (method, path), needed in NEEDED.items():
-        for name in ("detection_id", "object_id", "event_id", "reviewer_id", "backfill_id"):
+        for name in IDS:
             # One that there is not: whoever is let in is told so.
             path = path.replace(f"{{{name}}}", str(uuid4()))
         status = client.request(method, path, headers=headers).status_code
@@ -72,7 +89,7 @@ def test_each_route_lets_in_who_has_its_role(
             assert status == 403, path
         elif path.startswith("/reviewers/") and not path.endswith("/me"):
             assert status == (404 if role == "operator" else 403), path
-        elif path.startswith("/runs/"):
+        elif path.startswith(("/runs/", "/training/collections/")):
             assert status == 503, path  # no Dagster is configured here
         else:
             assert status in (200, 204, 303, 404, 422), path
