@@ -206,3 +206,7 @@ class DatasetFrozenError(TrainingDataError):
 
 class DatasetQualityError(TrainingDataError):
     """A training dataset's quality forbids training on it."""
+
+
+class TrainingRunError(TrainingDataError):
+    """A training run cannot be made or used as asked."""

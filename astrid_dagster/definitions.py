@@ -16,12 +16,20 @@ from astrid_dagster.jobs import (
     depth,
     labels,
     nightly,
+    redetect,
     reference_nights,
     references,
+    train_model,
 )
 from astrid_dagster.resources import ChampionResource, DatabaseResource, RunLedger, StoreResource
 from astrid_dagster.schedules import every_noon
 from astrid_dagster.sensors import refresh_labels, report_failed_runs
+from astrid_dagster.training_sensors import (
+    close_canceled_trainings,
+    close_failed_trainings,
+    redetect_after_promotion,
+    train_on_new_datasets,
+)
 
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -39,9 +47,25 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[*ALL_ASSETS, validation_events],
         asset_checks=[queue_depth],
-        jobs=[nightly, reference_nights, references, depth, crossmatches, labels],
+        jobs=[
+            nightly,
+            reference_nights,
+            references,
+            depth,
+            crossmatches,
+            labels,
+            train_model,
+            redetect,
+        ],
         schedules=[every_noon],
-        sensors=[refresh_labels, report_failed_runs],
+        sensors=[
+            refresh_labels,
+            report_failed_runs,
+            train_on_new_datasets,
+            redetect_after_promotion,
+            close_failed_trainings,
+            close_canceled_trainings,
+        ],
         executor=executor(DefinitionSettings().executor),
         resources=resources | dict(resource_overrides or {}),
     )

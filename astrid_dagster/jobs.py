@@ -1,13 +1,16 @@
-"""Jobs: a night from files to detections, reference sets, depth, cross-matches, labels."""
+"""Jobs: a night from files to detections, references, depth, cross-matches, labels, training."""
 
 import dagster as dg
 
+from astrid_core.training.config import TRAINING_JOB
 from astrid_dagster.assets import NIGHT_ASSETS
 from astrid_dagster.assets.crossmatches import crossmatch
 from astrid_dagster.assets.depth import measure_depth
+from astrid_dagster.assets.detections import detections
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.training import promotion, training_runs
 from astrid_dagster.assets.validation import snapshot_labels
 
 nightly = dg.define_asset_job(
@@ -48,4 +51,16 @@ labels = dg.define_asset_job(
     selection=dg.AssetSelection.assets(snapshot_labels),
     description="Snapshot what all verdicts add up to, and look how many detections await one. "
     "The sensor refresh_labels asks for it as verdicts come in.",
+)
+
+train_model = dg.define_asset_job(
+    TRAINING_JOB,
+    selection=dg.AssetSelection.assets(training_runs, promotion),
+    description="Train on a dataset, evaluate, register, and decide whether the model is champion.",
+)
+
+redetect = dg.define_asset_job(
+    "redetect",
+    selection=dg.AssetSelection.assets(detections),
+    description="Judge a night's candidates anew, as after a promotion.",
 )

@@ -21,6 +21,7 @@ REFERENCES = "references"
 DETECTION = "detection"
 CURATION = "curation"
 MONITORING = "monitoring"
+TRAINING = "training"
 
 LABELS_AFTER = "astrid/labels_after"
 """Cursor of verdicts before the batch that a run makes labels of."""

@@ -14,6 +14,7 @@ from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.training import promotion, training_runs
 from astrid_dagster.assets.validation import snapshot_labels
 
 NIGHT_ASSETS: Sequence[dg.AssetsDefinition] = (
@@ -33,5 +34,7 @@ ALL_ASSETS: Sequence[dg.AssetsDefinition] = (
     measure_depth,
     crossmatch,
     snapshot_labels,
+    training_runs,
+    promotion,
 )
 """Everything that runs make. What people make, ``validation_events``, no run does."""

@@ -1,6 +1,6 @@
 """Samples of a sky so simple that a few steps must learn something: blobs and hot pixels."""
 
-from uuid import UUID
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -88,5 +88,5 @@ def make_record(
     )
 
 
-def frame_ids(samples: Samples) -> set[UUID]:
-    return {UUID(r.metadata["made_from"]["difference"]["run_id"]) for r in samples.records}
+def frame_ids(records: Sequence[SampleRecord]) -> set[str]:
+    return {r.metadata["made_from"]["difference"]["run_id"] for r in records}
