@@ -27,6 +27,12 @@ from astrid_dagster.sensors import (
     refresh_labels,
     report_failed_runs,
 )
+from astrid_dagster.training_sensors import (
+    close_canceled_trainings,
+    close_failed_trainings,
+    redetect_after_promotion,
+    train_on_new_datasets,
+)
 
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -48,7 +54,16 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         asset_checks=[queue_depth],
         jobs=JOBS,
         schedules=[every_noon, every_morning],
-        sensors=[refresh_labels, log_late_datasets, collect_again, report_failed_runs],
+        sensors=[
+            refresh_labels,
+            log_late_datasets,
+            collect_again,
+            train_on_new_datasets,
+            redetect_after_promotion,
+            close_failed_trainings,
+            close_canceled_trainings,
+            report_failed_runs,
+        ],
         executor=executor(DefinitionSettings().executor),
         resources=resources | dict(resource_overrides or {}),
     )

@@ -31,9 +31,9 @@ from astrid_core.monitoring.health import Health, measure_health
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
 from astrid_core.training.collect import CollectionPlan, plan_collection
-from astrid_core.training.dataset_tracking import note_logged, read_dataset
+from astrid_core.training.dataset_tracking import note_logged
 from astrid_core.training.request import CollectionRequest
-from astrid_core.training.samples import SampleRecord
+from astrid_core.training.stored import StoredDataset, read_dataset
 from astrid_dagster.io_managers.selects import (
     Rows,
     changes_query,
@@ -166,8 +166,8 @@ class TrainingLedger(dg.ConfigurableResource):
             lambda c: plan_collection(c, dataset_id, request, requested_by, differencing)
         )
 
-    def dataset(self, dataset_id: UUID) -> tuple[dict[str, Any], list[SampleRecord]]:
-        """A dataset's row and its records.
+    def dataset(self, dataset_id: UUID) -> StoredDataset:
+        """A dataset's rows.
 
         Raises
         ------

@@ -26,9 +26,9 @@ from astrid_core.settings import get_settings
 from astrid_core.training.dataset_tracking import unlogged
 from astrid_core.training.request import COLLECTION_JOB
 from astrid_dagster import tags
-from astrid_dagster.assets.training_data import datasets
 from astrid_dagster.assets.validation import show_fraction, validation_events
 from astrid_dagster.jobs import collect_training_data, labels, log_training_data
+from astrid_dagster.partitions import dataset_partitions
 from astrid_dagster.resources import DatabaseResource
 
 _TIMEOUT_S = 10
@@ -128,7 +128,7 @@ def collect_again(
     config = {"request": asked | {"description": f"Collected anew: {why}."}}
     context.log.info(why)
     return dg.SensorResult(
-        dynamic_partitions_requests=[datasets.build_add_request([dataset_id])],
+        dynamic_partitions_requests=[dataset_partitions.build_add_request([dataset_id])],
         run_requests=[
             dg.RunRequest(
                 run_key=dataset_id,

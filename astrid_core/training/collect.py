@@ -39,6 +39,7 @@ from astrid_core.training.samples import (
     pixels_sha256,
 )
 from astrid_core.training.splits import Decided, Place, assign, cell_of
+from astrid_core.training.stored import Shard
 from dbschema.models import LabelSnapshot, Model, Survey, TrainingDataset, TrainingGroup
 
 F32 = NDArray[np.float32]
@@ -283,18 +284,6 @@ def _seeds(connection: Connection, surveys: Sequence[str]) -> dict[str, int]:
 
 
 # --- pixels -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A pair of stored objects and what is in them; a line of the dataset's ``shards``."""
-
-    image_path: str
-    image_sha256: str
-    mask_path: str
-    mask_sha256: str
-    n_samples: int
-    n_bytes: int
 
 
 @dataclass

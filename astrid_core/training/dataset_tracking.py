@@ -17,11 +17,10 @@ import numpy as np
 from sqlalchemy import Connection, func, select, update
 
 from astrid_core.detection.registry import mlflow_client, mlflow_errors
-from astrid_core.errors import NoSuchItemError
 from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import QualityReport
 from astrid_core.training.samples import IMAGE_PLANES, SIDE_PIX, SampleRecord, map_array
-from astrid_core.training.store import read_records
+from astrid_core.training.stored import StoredDataset
 from dbschema.models import TrainingDataset
 
 if TYPE_CHECKING:
@@ -59,35 +58,10 @@ def note_logged(connection: Connection, dataset_id: UUID, mlflow_run_id: str) ->
     )
 
 
-def read_dataset(
-    connection: Connection, dataset_id: UUID
-) -> tuple[dict[str, Any], list[SampleRecord]]:
-    """A dataset's row and its records.
-
-    Raises
-    ------
-    NoSuchItemError
-        If there is no such dataset.
-    """
-    row = (
-        connection.execute(
-            select(TrainingDataset.__table__).where(TrainingDataset.id == dataset_id)
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        raise NoSuchItemError(
-            f"There is no training dataset {dataset_id}.", remedy="List the training datasets."
-        )
-    return dict(row), read_records(connection, dataset_id)
-
-
 def log_dataset(
     mlflow_uri: str,
     store: "ObjectStore",
-    row: Mapping[str, Any],
-    records: Sequence[SampleRecord],
+    dataset: StoredDataset,
 ) -> str:
     """Log a dataset once; its MLflow run, finished.
 
@@ -96,6 +70,7 @@ def log_dataset(
     ModelUnavailableError
         If MLflow does not answer.
     """
+    row = dataset.row
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
         known = client.search_runs(
@@ -107,7 +82,7 @@ def log_dataset(
             return str(known[0].info.run_id)
         tags = {_DATASET_TAG: str(row["id"]), "astrid.digest": row["digest"]}
         with _ended_run(client, f"training_data_{row['id']}", tags) as run_id:
-            _log(client, run_id, store, row, records)
+            _log(client, run_id, store, row, dataset.records)
     return run_id
 
 

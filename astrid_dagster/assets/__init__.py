@@ -15,6 +15,7 @@ from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.training import promotion, training_runs
 from astrid_dagster.assets.training_data import collect_training_data, dataset_tracking
 from astrid_dagster.assets.validation import snapshot_labels
 
@@ -38,5 +39,7 @@ ALL_ASSETS: Sequence[dg.AssetsDefinition] = (
     collect_training_data,
     dataset_tracking,
     measure_training_data_health,
+    training_runs,
+    promotion,
 )
 """Everything that runs make. What people make, ``validation_events``, no run does."""
