@@ -24,7 +24,7 @@ from astrid_core.identity import derive_id
 from astrid_core.monitoring.health import why_collect_again
 from astrid_core.settings import get_settings
 from astrid_core.training.dataset_tracking import unlogged
-from astrid_core.training.request import COLLECTION_JOB
+from astrid_core.training.request import COLLECTION_OP
 from astrid_dagster import tags
 from astrid_dagster.assets.validation import show_fraction, validation_events
 from astrid_dagster.jobs import collect_training_data, labels, log_training_data
@@ -134,7 +134,7 @@ def collect_again(
                 run_key=dataset_id,
                 partition_key=dataset_id,
                 run_config={
-                    "ops": {COLLECTION_JOB: {"config": config | {"requested_by": "collect_again"}}}
+                    "ops": {COLLECTION_OP: {"config": config | {"requested_by": "collect_again"}}}
                 },
                 tags={tags.WHY: why},
             )

@@ -20,7 +20,7 @@ from astrid_core.training.collect import COLLECTION_VERSION, Collected, Collecti
 from astrid_core.training.dataset_tracking import log_dataset
 from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import ANOMALY_RATIO, MIN_IMAGE_QUALITY
-from astrid_core.training.request import COLLECTION_JOB, CollectionRequest
+from astrid_core.training.request import COLLECTION_OP, CollectionRequest
 from astrid_dagster import tags
 from astrid_dagster.assets.night import fits_out, inline_picture, open_bench, table_out
 from astrid_dagster.io_managers.values import Derived, DerivedRows, StoredFile, TableRows
@@ -69,7 +69,7 @@ class CollectionConfig(dg.Config):
 
 
 @dg.multi_asset(
-    name=COLLECTION_JOB,
+    name=COLLECTION_OP,
     partitions_def=dataset_partitions,
     deps=[
         # Rows are asked for by survey and window, which no mapping of partitions can say.

@@ -55,6 +55,10 @@ def graph():
     return defs.resolve_asset_graph()
 
 
+def test_a_code_server_can_load_everything() -> None:
+    defs.get_repository_def().load_all_definitions()
+
+
 def test_the_graph_is_the_design_s(graph) -> None:
     found = {
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}

@@ -115,7 +115,7 @@ def test_outgrown_data_is_collected_again_once(
         monkeypatch.setattr("astrid_dagster.sensors.get_settings", lambda: few)
         result = tick(instance)
         (request,) = result.run_requests
-        config = request.run_config["ops"]["collect_training_data"]["config"]
+        config = request.run_config["ops"]["collect_dataset"]["config"]
         assert config["request"]["name"] == "grown"
         assert "27 labels are new" in config["request"]["description"]
         assert "end" not in config["request"]

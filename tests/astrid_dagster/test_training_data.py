@@ -62,7 +62,7 @@ def run(
         [collect_training_data, dataset_tracking],
         partition_key=partition,
         instance=instance,
-        run_config={"ops": {"collect_training_data": {"config": config}}},
+        run_config={"ops": {"collect_dataset": {"config": config}}},
         resources={
             "store": store,
             "training": TrainingLedger(database=database),
@@ -106,7 +106,7 @@ def test_a_dataset_is_frozen_shown_and_told_to_mlflow(deployment: Deployment) ->
             ("anomaly_ratio_in_range", "images_good_enough", "labels_consistent", "nothing_leaks"),
             True,
         )
-        events = result.asset_materializations_for_node("collect_training_data")
+        events = result.asset_materializations_for_node("collect_dataset")
         shown = {e.asset_key.path[-1]: e.metadata for e in events}["training_datasets"]
         assert partition in shown["load it"].value
         assert shown["made of"].value.startswith("![")
