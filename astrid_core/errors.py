@@ -156,6 +156,10 @@ class ModelIntegrityError(ModelUnavailableError):
     """Model weights differ from the SHA-256 in their ``models`` row."""
 
 
+class NothingToRevertError(AstridError):
+    """The champion came by no promotion that could be taken back."""
+
+
 class SignInError(AstridError):
     """A key, link or session is unknown, has run out or was taken back."""
 
@@ -212,3 +216,7 @@ class ApiUnavailableError(AstridError):
 
 class ApiRefusedError(AstridError):
     """AstrID's API answered no: there is no such thing, or the key does not do."""
+
+
+class TrainingRunError(TrainingDataError):
+    """A training run cannot be made or used as asked."""

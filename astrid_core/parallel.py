@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ def map_frames(
     items: Iterable[Item],
     workers: int,
     preload: tuple[str, ...] = (),
-) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
+) -> Generator[tuple[Item, Result | WorkerDiedError], None, None]:
     """Apply ``function`` to each item in worker processes, yielding in the order of items.
 
     A worker that dies (out of memory, a crash in native code) costs the item it worked on

@@ -47,6 +47,17 @@ class Settings(DefinitionSettings):
     alert_url: SecretStr | None = Field(
         default=None, description="http(s) address that failed runs are posted to as JSON."
     )
+    alert_urls: SecretStr | None = Field(
+        default=None,
+        description="Where alerts go besides the log: Apprise addresses (mailto://, json://, "
+        "slack://, ...) separated by blanks.",
+    )
+    retrain_min_labels: int = Field(
+        default=500, ge=1, description="New labels that ask for another training dataset."
+    )
+    retrain_max_days: float = Field(
+        default=30.0, gt=0, description="Age of the newest training dataset that asks for another."
+    )
     cache_dir: Path = Field(
         default_factory=lambda: Path.home() / ".cache" / "astrid",
         description="Where fetched model weights are kept, by SHA-256.",

@@ -13,14 +13,26 @@ from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.io_managers.scratch import ScratchIOManager
 from astrid_dagster.jobs import JOBS
 from astrid_dagster.resources import (
+    AlertsResource,
     ChampionResource,
     DatabaseResource,
     RunLedger,
     StoreResource,
     TrainingLedger,
 )
-from astrid_dagster.schedules import every_noon
-from astrid_dagster.sensors import log_late_datasets, refresh_labels, report_failed_runs
+from astrid_dagster.schedules import every_morning, every_noon
+from astrid_dagster.sensors import (
+    collect_again,
+    log_late_datasets,
+    refresh_labels,
+    report_failed_runs,
+)
+from astrid_dagster.training_sensors import (
+    close_canceled_trainings,
+    close_failed_trainings,
+    redetect_after_promotion,
+    train_on_new_datasets,
+)
 
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -31,6 +43,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "database": database,
         "ledger": RunLedger(database=database),
         "training": TrainingLedger(database=database),
+        "alerts": AlertsResource(database=database),
         "champion": ChampionResource(),
         "fits_io": FitsIOManager(store=store, database=database),
         "postgres_io": PostgresIOManager(database=database),
@@ -40,8 +53,17 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         assets=[*ALL_ASSETS, validation_events],
         asset_checks=[queue_depth],
         jobs=JOBS,
-        schedules=[every_noon],
-        sensors=[refresh_labels, log_late_datasets, report_failed_runs],
+        schedules=[every_noon, every_morning],
+        sensors=[
+            refresh_labels,
+            log_late_datasets,
+            collect_again,
+            train_on_new_datasets,
+            redetect_after_promotion,
+            close_failed_trainings,
+            close_canceled_trainings,
+            report_failed_runs,
+        ],
         executor=executor(DefinitionSettings().executor),
         resources=resources | dict(resource_overrides or {}),
     )

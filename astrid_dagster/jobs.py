@@ -1,14 +1,18 @@
-"""Jobs: a night from files to detections, reference sets, depth, cross-matches, labels."""
+"""Jobs: a night from files to detections, references, depth, cross-matches, labels, training."""
 
 import dagster as dg
 
+from astrid_core.training.config import TRAINING_JOB
 from astrid_core.training.request import COLLECTION_JOB
 from astrid_dagster.assets import NIGHT_ASSETS
 from astrid_dagster.assets.crossmatches import crossmatch
 from astrid_dagster.assets.depth import measure_depth
+from astrid_dagster.assets.detections import detections
+from astrid_dagster.assets.health import measure_training_data_health
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
+from astrid_dagster.assets.training import promotion, training_runs
 from astrid_dagster.assets.training_data import collect_training_data as collect
 from astrid_dagster.assets.training_data import dataset_tracking
 from astrid_dagster.assets.validation import snapshot_labels
@@ -66,6 +70,25 @@ log_training_data = dg.define_asset_job(
     description="Tell MLflow of a dataset that it did not take when it was collected.",
 )
 
+health = dg.define_asset_job(
+    "training_data_health",
+    selection=dg.AssetSelection.assets(measure_training_data_health),
+    description="How good what people decided lately is, and whether the champion drifts; alerts "
+    "people once where it is out of range.",
+)
+
+train_model = dg.define_asset_job(
+    TRAINING_JOB,
+    selection=dg.AssetSelection.assets(training_runs, promotion),
+    description="Train on a dataset, evaluate, register, and decide whether the model is champion.",
+)
+
+redetect = dg.define_asset_job(
+    "redetect",
+    selection=dg.AssetSelection.assets(detections),
+    description="Judge a night's candidates anew, as after a promotion.",
+)
+
 JOBS = (
     nightly,
     reference_nights,
@@ -75,5 +98,8 @@ JOBS = (
     labels,
     collect_training_data,
     log_training_data,
+    train_model,
+    redetect,
+    health,
 )
 """All of them, in the order of the data's flow."""

@@ -1,4 +1,4 @@
-"""Partitions: survey × night, and survey alone for references."""
+"""Partitions: survey × night, survey alone for references, one per training run."""
 
 import datetime as dt
 import warnings
@@ -8,6 +8,8 @@ import dagster as dg
 
 from astrid_core.settings import DefinitionSettings
 from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
+from astrid_core.training.config import TRAINING_PARTITIONS
+from astrid_core.training.request import DATASET_PARTITIONS
 
 SURVEY = "survey"
 NIGHT = "night"
@@ -24,6 +26,10 @@ surveys = dg.StaticPartitionsDefinition(sorted(SURVEYS.surveys))
 
 # Ends a day ahead, so that last night is a partition as soon as the day begins in UTC.
 nights = dg.DailyPartitionsDefinition(start_date=SURVEYS.partitions_start.isoformat(), end_offset=1)
+
+dataset_partitions = dg.DynamicPartitionsDefinition(name=DATASET_PARTITIONS)
+
+training_partitions = dg.DynamicPartitionsDefinition(name=TRAINING_PARTITIONS)
 
 survey_nights = dg.MultiPartitionsDefinition({SURVEY: surveys, NIGHT: nights})
 

@@ -26,12 +26,14 @@ from sqlalchemy import (
 from astrid_core.curation.measurements import measurements_of
 from astrid_core.detection.registry import ChampionRef, champion, registered
 from astrid_core.differencing.config import DifferenceConfig
+from astrid_core.monitoring.alerts import Sighting, note_deliveries, resolve, sight, tell
+from astrid_core.monitoring.health import Health, measure_health
 from astrid_core.settings import get_settings
 from astrid_core.storage import ObjectStore
 from astrid_core.training.collect import CollectionPlan, plan_collection
+from astrid_core.training.dataset_tracking import note_logged
 from astrid_core.training.request import CollectionRequest
-from astrid_core.training.samples import SampleRecord
-from astrid_core.training.tracking import note_logged, read_dataset
+from astrid_core.training.stored import StoredDataset, read_dataset
 from astrid_dagster.io_managers.selects import (
     Rows,
     changes_query,
@@ -164,8 +166,8 @@ class TrainingLedger(dg.ConfigurableResource):
             lambda c: plan_collection(c, dataset_id, request, requested_by, differencing)
         )
 
-    def dataset(self, dataset_id: UUID) -> tuple[dict[str, Any], list[SampleRecord]]:
-        """A dataset's row and its records.
+    def dataset(self, dataset_id: UUID) -> StoredDataset:
+        """A dataset's rows.
 
         Raises
         ------
@@ -174,9 +176,35 @@ class TrainingLedger(dg.ConfigurableResource):
         """
         return self.database.run(lambda c: read_dataset(c, dataset_id))
 
+    def health(self, now: dt.datetime) -> Health:
+        """Health of what models are trained on, as of a moment."""
+        return self.database.run(lambda c: measure_health(c, now))
+
     def note_logged(self, dataset_id: UUID, mlflow_run_id: str) -> None:
         """Keep the MLflow run of a dataset."""
         self.database.run(lambda c: note_logged(c, dataset_id, mlflow_run_id))
+
+
+class AlertsResource(dg.ConfigurableResource):
+    """People who are to be told, by the channels that the settings name."""
+
+    database: DatabaseResource
+
+    def raise_alert(self, seen: Sighting) -> bool:
+        """Record a sighting and tell people unless they know; whether they were told.
+
+        A channel that fails is recorded, and asked again at the next sighting.
+        """
+        alert_id, is_due = self.database.run(lambda c: sight(c, seen))
+        if is_due:
+            urls = get_settings().alert_urls
+            deliveries = tell(seen, urls.get_secret_value().split() if urls else ())
+            self.database.run(lambda c: note_deliveries(c, alert_id, deliveries))
+        return is_due
+
+    def resolve(self, fingerprint: str) -> None:
+        """Say that it is over."""
+        self.database.run(lambda c: resolve(c, fingerprint))
 
 
 class ChampionResource(dg.ConfigurableResource):

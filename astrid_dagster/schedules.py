@@ -1,10 +1,10 @@
-"""Schedules: every nightly survey, every noon."""
+"""Schedules: every nightly survey at noon, the health of training data in the morning."""
 
 from datetime import timedelta
 
 import dagster as dg
 
-from astrid_dagster.jobs import nightly
+from astrid_dagster.jobs import health, nightly
 from astrid_dagster.partitions import NIGHT, SURVEY, configured_surveys
 
 
@@ -29,3 +29,13 @@ def every_noon(
         )
         for name in names
     ]
+
+
+every_morning = dg.ScheduleDefinition(
+    name="every_morning",
+    job=health,
+    cron_schedule="0 6 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="At six UTC, measures the health of training data.",
+)

@@ -1,5 +1,6 @@
 """Sensors: a failed run is told to people, and people's verdicts become labels."""
 
+import datetime as dt
 import json
 import time
 import urllib.request
@@ -19,11 +20,15 @@ from astrid_core.curation.batches import (
 from astrid_core.curation.events import EventCursor
 from astrid_core.curation.reviewers import Fraction, reviewer_statistics
 from astrid_core.curation.snapshot import total_of
+from astrid_core.identity import derive_id
+from astrid_core.monitoring.health import why_collect_again
 from astrid_core.settings import get_settings
-from astrid_core.training.tracking import unlogged
+from astrid_core.training.dataset_tracking import unlogged
+from astrid_core.training.request import COLLECTION_OP
 from astrid_dagster import tags
 from astrid_dagster.assets.validation import show_fraction, validation_events
-from astrid_dagster.jobs import labels, log_training_data
+from astrid_dagster.jobs import collect_training_data, labels, log_training_data
+from astrid_dagster.partitions import dataset_partitions
 from astrid_dagster.resources import DatabaseResource
 
 _TIMEOUT_S = 10
@@ -88,6 +93,53 @@ def _verdicts_came(batch: Batch, why: str, agreement: Fraction) -> dg.AssetMater
         validation_events.key,
         description=why,
         metadata=describe_batch(batch) | {"agreement": show_fraction(agreement)},
+    )
+
+
+# --- training data ------------------------------------------------------------------------
+
+
+@dg.sensor(
+    job=collect_training_data,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    minimum_interval_seconds=3600,
+    description="Collects the next version of the newest active dataset once "
+    "ASTRID_RETRAIN_MIN_LABELS labels are new, or it is ASTRID_RETRAIN_MAX_DAYS old, or the "
+    "champion drifts. The dataset's description says which. Switch it on to have models "
+    "retrained by themselves, with train_on_new_datasets.",
+)
+def collect_again(
+    context: dg.SensorEvaluationContext, database: DatabaseResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for another dataset, once for each that is outgrown."""
+    now = dt.datetime.now(dt.UTC)
+    due = database.run(lambda connection: why_collect_again(connection, now, get_settings()))
+    if due is None:
+        return dg.SkipReason("The newest training dataset is new enough, or there is none.")
+    outgrown, why = due
+    if context.cursor == str(outgrown.id):
+        return dg.SkipReason(f"Another dataset was asked for: {why}.")
+    dataset_id = str(derive_id("training_dataset", "after", outgrown.id))
+    asked = {
+        name: value
+        for name, value in outgrown.collection_params.items()
+        if name not in ("start", "end", "description")
+    }
+    config = {"request": asked | {"description": f"Collected anew: {why}."}}
+    context.log.info(why)
+    return dg.SensorResult(
+        dynamic_partitions_requests=[dataset_partitions.build_add_request([dataset_id])],
+        run_requests=[
+            dg.RunRequest(
+                run_key=dataset_id,
+                partition_key=dataset_id,
+                run_config={
+                    "ops": {COLLECTION_OP: {"config": config | {"requested_by": "collect_again"}}}
+                },
+                tags={tags.WHY: why},
+            )
+        ],
+        cursor=str(outgrown.id),
     )
 
 

@@ -23,6 +23,9 @@ CURATION = "curation"
 MONITORING = "monitoring"
 TRAINING = "training"
 
+WHY = "astrid/why"
+"""Why a run was asked for."""
+
 LABELS_AFTER = "astrid/labels_after"
 """Cursor of verdicts before the batch that a run makes labels of."""
 

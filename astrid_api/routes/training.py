@@ -45,7 +45,12 @@ from astrid_core.training.browse import (
 from astrid_core.training.export import Format, export
 from astrid_core.training.manifest import DatasetHead, Manifest, PlacedSample, to_line
 from astrid_core.training.pixels import read_pixels
-from astrid_core.training.request import COLLECTION_JOB, DATASET_PARTITIONS, CollectionRequest
+from astrid_core.training.request import (
+    COLLECTION_JOB,
+    COLLECTION_OP,
+    DATASET_PARTITIONS,
+    CollectionRequest,
+)
 from astrid_stack.dagster_client import DagsterClient, RunError, RunState
 
 router = APIRouter(
@@ -144,7 +149,7 @@ def collection(_: Viewer, request: Request, services: TheServices, dataset_id: U
 
 def _launch(dagster: DagsterClient, dataset_id: UUID, asked: AskedDataset, by: str) -> None:
     config = {"request": asked.model_dump(mode="json"), "requested_by": by}
-    run_config = {"ops": {COLLECTION_JOB: {"config": config}}}
+    run_config = {"ops": {COLLECTION_OP: {"config": config}}}
     dagster.add_partition(DATASET_PARTITIONS, str(dataset_id))
     dagster.launch(COLLECTION_JOB, [str(dataset_id)], run_config, {ASKED_BY_TAG: by})
 

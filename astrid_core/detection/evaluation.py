@@ -18,29 +18,35 @@ Labels = NDArray[np.bool_]
 SNR_BINS = ((3.0, 4.0), (4.0, 5.0), (5.0, 7.0), (7.0, 10.0), (10.0, np.inf))
 """Bins of true S/N that completeness is reported in."""
 
-_MIN_PER_CLASS = 20
+MIN_PER_CLASS = 20
+"""Real and bogus each, below which a sample says nothing of confidences."""
 
 
 def fit_calibration(
-    scores: F64, is_real: Labels, default: Calibration | None = None
+    scores: F64,
+    is_real: Labels,
+    default: Calibration | None = None,
+    *,
+    at_even_odds: bool = True,
 ) -> Calibration:
-    """Platt scaling of mean log-odds (n,) by maximum likelihood, for even odds.
+    """Platt scaling of mean log-odds (n,) by maximum likelihood.
 
-    Both classes weigh the same in all: a sample's share of real ones is that of its
-    injections and says nothing about the sky. Targets are Platt's (n₊ + 1)/(n₊ + 2) and
-    1/(n₋ + 2) instead of 1 and 0, which keeps the slope finite where the sample is
-    separable. With fewer than 20 of either class, or where scores do not rise with reality,
-    the sample cannot say: ``default`` is returned, the identity if None.
+    At even odds both classes weigh the same in all, for a sample whose share of real ones
+    says nothing about the sky; else each of the sample counts once. Targets are Platt's
+    (n₊ + 1)/(n₊ + 2) and 1/(n₋ + 2) instead of 1 and 0, which keeps the slope finite where
+    the sample is separable. With fewer than 20 of either class, or where scores do not rise
+    with reality, the sample cannot say: ``default`` is returned, the identity if None.
     """
     fallback = default or Calibration()
     n_real, n_bogus = int(is_real.sum()), int((~is_real).sum())
-    if min(n_real, n_bogus) < _MIN_PER_CLASS:
+    if min(n_real, n_bogus) < MIN_PER_CLASS:
         return fallback
     target = np.where(is_real, (n_real + 1) / (n_real + 2), 1 / (n_bogus + 2))
+    weights = even_weights(is_real) if at_even_odds else np.ones(len(scores))
     fit = LogisticRegression(C=1e6).fit(
         np.concatenate([scores, scores])[:, None],
         np.repeat([True, False], len(scores)),
-        sample_weight=np.concatenate([target, 1 - target]) * np.tile(even_weights(is_real), 2),
+        sample_weight=np.concatenate([target, 1 - target]) * np.tile(weights, 2),
     )
     slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else fallback
@@ -87,10 +93,18 @@ def threshold_figures(
     }
 
 
-def calibration_error(confidence: F64, is_real: Labels, bins: int = 10) -> float:
-    """Expected calibration error at even odds, over equal-width bins (Naeini et al. 2015)."""
+def calibration_error(
+    confidence: F64, is_real: Labels, bins: int = 10, weights: F64 | None = None
+) -> float:
+    """Expected calibration error over equal-width bins (Naeini et al. 2015).
+
+    Parameters
+    ----------
+    weights
+        (n,) of the sample; default gives even odds.
+    """
     index = np.minimum((confidence * bins).astype(int), bins - 1)
-    weights = even_weights(is_real)
+    weights = even_weights(is_real) if weights is None else weights
     off = np.bincount(index, weights * (confidence - is_real), minlength=bins)
     return float(np.abs(off).sum() / weights.sum())
 

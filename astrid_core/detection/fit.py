@@ -1,7 +1,6 @@
 """Training the real/bogus network from shards, reproducibly from a seed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from monai.networks.nets import BasicUNet
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from astrid_core.detection.augment import Windows, augmented, window
 from astrid_core.detection.card import Architecture
-from astrid_core.detection.loss import realbogus_loss
+from astrid_core.detection.learner import Learner
 from astrid_core.detection.shards import IGNORED, MIN_REAL_SNR, Shard
 from astrid_core.detection.unet import build_network
 
@@ -32,15 +32,6 @@ class FitConfig(BaseModel):
     jitter_pix: int = Field(
         default=12, ge=0, description="Windows are centred up to this far from their source."
     )
-
-
-@dataclass(frozen=True)
-class Windows:
-    """A batch: planes (n, 4, w, w) float32, labels (n, w, w) uint8, sources (n, w, w) bool."""
-
-    planes: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    sources: NDArray[np.bool_]
 
 
 class WindowSampler:
@@ -77,10 +68,7 @@ class WindowSampler:
         planes = window(shard.planes, x0, y0, size, 0).astype(np.float32)
         labels = window(shard.labels, x0, y0, size, IGNORED)
         sources = window(shard.sources, x0, y0, size, False)
-        if rng.random() < 0.5:
-            planes = exchange_roles(planes)
-        turn = _symmetry(int(rng.integers(8)))
-        return turn(planes), turn(labels), turn(sources)
+        return augmented(planes, labels, sources, rng)
 
 
 def train(
@@ -104,62 +92,20 @@ def train(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     sampler = WindowSampler(shards, config)
-    network = build_network(architecture).to(device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config.learning_rate, total_steps=config.steps, pct_start=0.1
+    learner = Learner(
+        build_network(architecture),
+        device,
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
     )
     losses: list[float] = []
     for step in range(1, config.steps + 1):
-        batch = sampler.draw(config.batch_size, rng)
-        logits = network(torch.from_numpy(batch.planes).to(device))[:, 0]
-        loss = realbogus_loss(
-            logits,
-            torch.from_numpy(batch.labels).to(device),
-            torch.from_numpy(batch.sources).to(device),
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
+        losses.append(learner.step(sampler.draw(config.batch_size, rng)))
         if step % 100 == 0 or step == config.steps:
             report(step, float(np.mean(losses)))
             losses.clear()
-    return network.eval().cpu()
-
-
-def exchange_roles(planes: NDArray[Any]) -> NDArray[Any]:
-    """Planes with science and reference exchanged: what brightened has now faded.
-
-    D of the exchanged pair is −D, so a network taught on both treats either sign alike.
-    """
-    exchanged = planes[[1, 0, 2, 3]]
-    exchanged[2] *= -1
-    return exchanged
-
-
-def window(image: NDArray[Any], x0: int, y0: int, size: int, fill: int | bool) -> NDArray[Any]:
-    """Square of the last two axes from (x0, y0), filled beyond the image."""
-    ny, nx = image.shape[-2:]
-    out = np.full((*image.shape[:-2], size, size), fill, dtype=image.dtype)
-    ya, yb, xa, xb = max(y0, 0), min(y0 + size, ny), max(x0, 0), min(x0 + size, nx)
-    if ya < yb and xa < xb:
-        out[..., ya - y0 : yb - y0, xa - x0 : xb - x0] = image[..., ya:yb, xa:xb]
-    return out
-
-
-def _symmetry(index: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """One of the eight symmetries of the square, on the last two axes."""
-
-    def turn(image: NDArray[Any]) -> NDArray[Any]:
-        turned = np.rot90(image, index % 4, axes=(-2, -1))
-        return np.ascontiguousarray(turned[..., ::-1] if index >= 4 else turned)
-
-    return turn
+    return learner.network.eval().cpu()
 
 
 def _real_places(shard: Shard) -> NDArray[Any]:

@@ -39,8 +39,10 @@ def judge_positions(
     return scores
 
 
-def disc_means(logits: F32, validity: F32, x_pix: F64, y_pix: F64, radius_pix: float) -> F64:
+def disc_means(logits: F32, validity: F32, x_pix: F64, y_pix: F64, radius_pix: float | F64) -> F64:
     """Mean log-odds (n,) over the valid pixels of the disc in each window (n, w, w).
+
+    Discs are of one radius, or each of its own (n,).
 
     A disc without a valid pixel is averaged over all its pixels: the network saw that
     there was nothing to see.
@@ -49,7 +51,7 @@ def disc_means(logits: F32, validity: F32, x_pix: F64, y_pix: F64, radius_pix: f
     grid = np.arange(logits.shape[-1])
     dx = grid[None, None, :] - (x_pix - origins[:, 0])[:, None, None]
     dy = grid[None, :, None] - (y_pix - origins[:, 1])[:, None, None]
-    disc = dx**2 + dy**2 <= radius_pix**2
+    disc = dx**2 + dy**2 <= np.asarray(radius_pix).reshape(-1, 1, 1) ** 2
     valid = disc & (validity > 0)
     weight = np.where(valid.any(axis=(1, 2), keepdims=True), valid, disc)
     total = (logits * weight).sum(axis=(1, 2), dtype=np.float64)

@@ -22,11 +22,12 @@ from sqlalchemy.dialects.postgresql import insert
 from astrid_core.detection.card import ModelCard, read_card, verify_weights
 from astrid_core.errors import AstridError, ModelIntegrityError, ModelUnavailableError
 from astrid_core.identity import config_digest, derive_id
-from dbschema.models import Model
+from dbschema.models import Model as ModelRow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import Model
 
 MODEL_NAME = "astrid-realbogus"
 CHAMPION = "champion"
@@ -34,6 +35,7 @@ CHAMPION = "champion"
 _EXPERIMENT = "astrid-realbogus"
 _WEIGHTS = "weights.safetensors"
 _CARD = "card.json"
+_DESCRIPTION = "MLmodel"
 _FOLDER = "model"
 _ALIAS_SET_TO = "astrid.bootstrap_champion"
 """Registered-model tag: the version AstrID itself last made champion. While the alias is
@@ -141,12 +143,55 @@ def ensure_bootstrap(
         _ensure_registered_model(client)
         version = _find_version(client, model_card)
         if version is None:
-            version = _register(client, weights, model_card)
+            version = _register_shipped(client, weights, model_card)
         _offer_alias(client, str(version.version))
     ref = _reference(version, weights, model_card)
     if not store.exists(ref.weights_key):
         store.put_file(ref.weights_key, weights)
     return ref.row()
+
+
+def register_trained(
+    mlflow_uri: str, store: WeightsStore, weights: Path, card: ModelCard, mlflow_run_id: str
+) -> ChampionRef:
+    """Register trained weights as a new version, no champion yet.
+
+    The run gets the artifacts of every version, weights and card, and an ``MLmodel`` file that
+    tells the signature. Registered again, they stay the version they are.
+
+    Raises
+    ------
+    ModelIntegrityError
+        If weights and card do not belong together.
+    ModelUnavailableError
+        If the MLflow server failed.
+    """
+    verify_weights(weights, card.sha256)
+    with mlflow_errors(mlflow_uri):
+        client = mlflow_client(mlflow_uri)
+        _ensure_registered_model(client)
+        version = _find_version(client, card)
+        if version is None:
+            _log_model(client, mlflow_run_id, weights, card)
+            version = _create_version(
+                client, mlflow_run_id, card, "training", f"{card.name}: trained on a dataset."
+            )
+    ref = _reference(version, weights, card)
+    if not store.exists(ref.weights_key):
+        store.put_file(ref.weights_key, weights)
+    return ref
+
+
+def set_champion(mlflow_uri: str, number: str) -> None:
+    """Give the ``champion`` alias to a version.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If there is no such version or the MLflow server failed.
+    """
+    with mlflow_errors(mlflow_uri):
+        mlflow_client(mlflow_uri).set_registered_model_alias(MODEL_NAME, CHAMPION, number)
 
 
 def champion(mlflow_uri: str, cache_dir: Path) -> ChampionRef:
@@ -223,7 +268,7 @@ def _fetched(client: "MlflowClient", version: "ModelVersion", cache_dir: Path) -
 
 def upsert_model(engine: Engine, row: Mapping[str, Any]) -> None:
     """Write a ``models`` row; a row of the same weights is brought up to date."""
-    statement = insert(Model).values(**row)
+    statement = insert(ModelRow).values(**row)
     changing = {name: statement.excluded[name] for name in row if name not in ("id", "sha256")}
     with engine.begin() as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changing))
@@ -233,6 +278,7 @@ def upsert_model(engine: Engine, row: Mapping[str, Any]) -> None:
 
 
 def mlflow_client(uri: str) -> "MlflowClient":
+    """Client of a tracking server and its registry."""
     # MLflow reads this while it is imported; it must report nothing to anyone.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
@@ -281,34 +327,67 @@ def _find_version(client: "MlflowClient", card: ModelCard) -> "ModelVersion | No
     return min(found, key=lambda version: int(version.version), default=None)
 
 
-def _register(client: "MlflowClient", weights: Path, card: ModelCard) -> "ModelVersion":
+def _register_shipped(client: "MlflowClient", weights: Path, card: ModelCard) -> "ModelVersion":
     """A finished MLflow run holding card and weights, and a version that points at it."""
-    experiment = client.get_experiment_by_name(_EXPERIMENT)
-    experiment_id = (
-        experiment.experiment_id if experiment else client.create_experiment(_EXPERIMENT)
-    )
-    run_id = client.create_run(experiment_id, run_name=card.name).info.run_id
+    run_id = client.create_run(experiment_id(client), run_name=card.name).info.run_id
     try:
-        for name, value in _numbers(card.figures):
+        for name, value in numbers(card.figures):
             client.log_metric(run_id, name, value)
         for name, value in card.training.items():
             client.log_param(run_id, name, value)
-        client.set_tag(run_id, "sha256", card.sha256)
-        with tempfile.TemporaryDirectory() as folder:
-            named = Path(folder) / _WEIGHTS
-            named.write_bytes(weights.read_bytes())
-            client.log_artifact(run_id, str(named), _FOLDER)
-        client.log_text(run_id, card.model_dump_json(indent=2), f"{_FOLDER}/{_CARD}")
+        _log_model(client, run_id, weights, card)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
+    description = f"{card.name}: shipped with AstrID, trained on simulated pairs."
+    return _create_version(client, run_id, card, "bootstrap", description)
+
+
+def experiment_id(client: "MlflowClient") -> str:
+    """Id of the experiment that models are made in, which is made if need be."""
+    experiment = client.get_experiment_by_name(_EXPERIMENT)
+    found = experiment.experiment_id if experiment else client.create_experiment(_EXPERIMENT)
+    return str(found)
+
+
+def _log_model(client: "MlflowClient", run_id: str, weights: Path, card: ModelCard) -> None:
+    client.set_tag(run_id, "sha256", card.sha256)
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder) / _WEIGHTS
+        named.write_bytes(weights.read_bytes())
+        client.log_artifact(run_id, str(named), _FOLDER)
+        described = Path(folder) / _DESCRIPTION
+        _describe_model(card, run_id).save(str(described))
+        client.log_artifact(run_id, str(described), _FOLDER)
+    client.log_text(run_id, card.model_dump_json(indent=2), f"{_FOLDER}/{_CARD}")
+
+
+def _describe_model(card: ModelCard, run_id: str) -> "Model":
+    """What MLflow shows of a model: its signature, and that AstrID loads it."""
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    number, window = np.dtype("float32"), card.window_pix
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(number, (-1, len(card.channels), window, window), "planes")]),
+        outputs=Schema([TensorSpec(number, (-1, window, window), "log_odds")]),
+    )
+    model = Model(artifact_path=_FOLDER, run_id=run_id, signature=signature)
+    model.add_flavor("astrid", weights=_WEIGHTS, card=_CARD)
+    return model
+
+
+def _create_version(
+    client: "MlflowClient", run_id: str, card: ModelCard, origin: str, description: str
+) -> "ModelVersion":
     return client.create_model_version(
         MODEL_NAME,
         source=f"runs:/{run_id}/{_FOLDER}",
         run_id=run_id,
-        tags={"sha256": card.sha256, "card": _digest(card), "origin": "bootstrap"},
-        description=f"{card.name}: shipped with AstrID, trained on simulated pairs.",
+        tags={"sha256": card.sha256, "card": _digest(card), "origin": origin},
+        description=description,
     )
 
 
@@ -370,10 +449,10 @@ def _digest(card: ModelCard) -> str:
     return config_digest(card.model_dump(mode="json"))
 
 
-def _numbers(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+def numbers(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Numeric leaves of nested figures as (dotted name, value)."""
     for name, value in figures.items():
         if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{name}.")
+            yield from numbers(value, f"{prefix}{name}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{prefix}{name}", float(value)

@@ -50,12 +50,17 @@ class RealBogusModel:
         -------
         (n, w, w) float32.
         """
-        out = np.empty((len(windows), *windows.shape[2:]), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(windows), batch_size):
-                batch = torch.from_numpy(windows[start : start + batch_size]).to(self.device)
-                out[start : start + batch_size] = self.network(batch)[:, 0].cpu().numpy()
-        return out
+        return logits_of(self.network, self.device, windows, batch_size)
+
+
+def logits_of(network: torch.nn.Module, device: torch.device, windows: F32, batch_size: int) -> F32:
+    """Log-odds (n, w, w) of windows (n, 4, w, w), a batch at a time."""
+    out = np.empty((len(windows), *windows.shape[2:]), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(windows), batch_size):
+            batch = torch.from_numpy(windows[start : start + batch_size]).to(device)
+            out[start : start + batch_size] = network(batch)[:, 0].cpu().numpy()
+    return out
 
 
 def build_network(architecture: Architecture) -> BasicUNet:

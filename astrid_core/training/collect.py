@@ -8,6 +8,7 @@ objects that nothing names, and the splits it decided, which hold for the next.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from astrid_core.differencing.config import DifferenceConfig
-from astrid_core.errors import AstridError, DatasetFrozenError, EmptyDatasetError, WorkerDiedError
+from astrid_core.errors import AstridError, DatasetFrozenError, EmptyDatasetError
 from astrid_core.identity import derive_id, sha256_file
 from astrid_core.parallel import map_frames
 from astrid_core.simulation.config import SceneConfig
@@ -38,6 +39,7 @@ from astrid_core.training.samples import (
     pixels_sha256,
 )
 from astrid_core.training.splits import Decided, Place, assign, cell_of
+from astrid_core.training.stored import Shard
 from dbschema.models import LabelSnapshot, Model, Survey, TrainingDataset, TrainingGroup
 
 F32 = NDArray[np.float32]
@@ -284,18 +286,6 @@ def _seeds(connection: Connection, surveys: Sequence[str]) -> dict[str, int]:
 # --- pixels -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A pair of stored objects and what is in them; a line of the dataset's ``shards``."""
-
-    image_path: str
-    image_sha256: str
-    mask_path: str
-    mask_sha256: str
-    n_samples: int
-    n_bytes: int
-
-
 @dataclass
 class Collection:
     """A collection at work: files as they are finished, then the rows.
@@ -329,15 +319,15 @@ class Collection:
         """
         work = partial(cut_frame, bench=self.bench)
         tasks = self.plan.tasks
-        done = map_frames(work, tasks, self.workers, _PRELOAD)
-        for number, (task, cut) in enumerate(done, start=1):
-            if isinstance(cut, AstridError | WorkerDiedError):
-                self._unreadable[f"{type(cut).__name__}: {cut}"] += len(task.wanted)
-            else:
-                self._add(cut)
-            if len(self._images) >= SHARD_SAMPLES:
-                yield from self._close_shard()
-            self.report(number, len(tasks))
+        with closing(map_frames(work, tasks, self.workers, _PRELOAD)) as done:
+            for number, (task, cut) in enumerate(done, start=1):
+                if isinstance(cut, AstridError):
+                    self._unreadable[f"{type(cut).__name__}: {cut}"] += len(task.wanted)
+                else:
+                    self._add(cut)
+                if len(self._images) >= SHARD_SAMPLES:
+                    yield from self._close_shard()
+                self.report(number, len(tasks))
         yield from self._close_shard()
         if not any(record.label_source != "injection" for record in self.records):
             problems = "; ".join(sorted(self._unreadable))

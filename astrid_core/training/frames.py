@@ -97,13 +97,14 @@ def _detections(task: FrameTask, science: Frame, difference: DifferenceImage) ->
     fwhm = difference.psf.fwhm_pix
     peaks = peak_scorr(images, disc_radius(fwhm))
     records = [
-        _record(one, split, group, float(peak))
+        record_of(one, split, group, float(peak))
         for one, (split, group), peak in zip(task.wanted, task.splits, peaks, strict=True)
     ]
     return CutFrame(images, masks, records, image_quality(images, task.frame.is_degraded))
 
 
-def _record(one: Labelled, split: Split, group: str, peak: float) -> SampleRecord:
+def record_of(one: Labelled, split: Split, group: str, peak: float) -> SampleRecord:
+    """A detection's record; ``peak`` is S_corr there, for those without a candidate."""
     frame = one.frame
     return SampleRecord(
         id=_UNSET,

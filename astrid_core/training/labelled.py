@@ -59,8 +59,10 @@ class FrameSource:
         (object key, SHA-256).
     ids
         Run of each, by stage; the observation of the raw file.
+    unmasked
+        Share of the difference image that is searched.
     mpix
-        10⁶ searched pixels of the difference image.
+        10⁶ searched pixels.
     scale_arcsec
         Arcsec per pixel; None without WCS.
     """
@@ -80,6 +82,7 @@ class FrameSource:
     is_degraded: bool
     flux_ratio: float | None
     fwhm_pix: float
+    unmasked: float
     mpix: float
     footprint: Sequence[Sequence[float]] | None
     width_pix: int
@@ -137,10 +140,16 @@ def labelled_detections(
     -------
     What may be taken, in a fixed order, and why how many others may not.
     """
-    found = _validated(connection, request)
+    window = _window(request)
+    found = _validated(connection, *window)
     if not found:
-        found = _by_model(connection, request)
+        found = _by_model(connection, request, *window)
     return _once_per_source(found)
+
+
+def lately_validated(connection: Connection, since: dt.datetime) -> list[Labelled]:
+    """Detections that people decided, or decided otherwise, since a time; a source once."""
+    return _once_per_source(_validated(connection, DetectionConsensus.updated_at >= since))[0]
 
 
 def known_surveys(connection: Connection, names: Sequence[str]) -> set[str]:
@@ -151,7 +160,7 @@ def known_surveys(connection: Connection, names: Sequence[str]) -> set[str]:
 # --- queries ------------------------------------------------------------------------------
 
 
-def _validated(connection: Connection, request: CollectionRequest) -> list[Labelled]:
+def _validated(connection: Connection, *where: ColumnElement[bool]) -> list[Labelled]:
     decided = DetectionConsensus.decided_by.is_not(None)
     consensus = DetectionConsensus.__table__.columns
     own = select(Detection.id.label("id"), *_CONSENSUS, literal(0).label("rank")).join(
@@ -165,14 +174,18 @@ def _validated(connection: Connection, request: CollectionRequest) -> list[Label
         .where(Detection.status == "active")
     )
     said = union_all(own, inherited).subquery("said")
-    query = _selection(
-        request,
-        said.columns["label"],
-        said.columns["subtype"],
-        said.columns["decided_by"],
-        said.columns["detection_id"].label("origin"),
-        said.columns["rank"],
-    ).join(said, said.columns["id"] == Detection.id)
+    query = (
+        _selection(
+            said.columns["label"],
+            said.columns["subtype"],
+            said.columns["decided_by"],
+            said.columns["detection_id"].label("origin"),
+            said.columns["rank"],
+        )
+        .join(said, said.columns["id"] == Detection.id)
+        .join(DetectionConsensus, consensus["detection_id"] == said.columns["detection_id"])
+        .where(*where)
+    )
     rows = connection.execute(query).all()
     verdicts = _verdicts(connection, {row.origin for row in rows})
     best: dict[UUID, Labelled] = {}
@@ -189,14 +202,16 @@ _CONSENSUS = (
 )
 
 
-def _by_model(connection: Connection, request: CollectionRequest) -> list[Labelled]:
+def _by_model(
+    connection: Connection, request: CollectionRequest, *where: ColumnElement[bool]
+) -> list[Labelled]:
     """What the model is sure of, of what nobody has judged."""
     confidence = Detection.confidence_score
     query = _selection(
-        request,
         null().label("subtype"),
         null().label("decided_by"),
     ).where(
+        *where,
         Detection.status == "active",
         ~Detection.is_validated,
         Detection.n_verdicts == 0,
@@ -210,11 +225,16 @@ def _by_model(connection: Connection, request: CollectionRequest) -> list[Labell
     return _in_order([_labelled(row, "model", ()) for row in rows], rows)
 
 
-def _selection(request: CollectionRequest, *more: Any) -> Select[*tuple[Any, ...]]:
-    """Detections of a request's window that have pixels, with all that a sample tells."""
+def _window(request: CollectionRequest) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on detections: of a request's surveys and window."""
     when: ColumnElement[Any] = func.coalesce(
         Observation.observation_time, cast(Observation.night, TIMESTAMP(timezone=True))
     )
+    return (Survey.name.in_(request.survey_ids), when >= request.start, when < request.end)
+
+
+def _selection(*more: Any) -> Select[*tuple[Any, ...]]:
+    """Detections that have pixels, with all that a sample tells."""
     return (
         of_detections(
             *_columns(Detection, *_OF_DETECTION),
@@ -233,9 +253,6 @@ def _selection(request: CollectionRequest, *more: Any) -> Select[*tuple[Any, ...
         .join(Model, Model.id == ModelRun.model_id)
         .outerjoin(ReferenceFrame, ReferenceFrame.run_id == DifferenceRun.reference_id)
         .where(
-            Survey.name.in_(request.survey_ids),
-            when >= request.start,
-            when < request.end,
             DifferenceRun.status.in_(USABLE),
             func.coalesce(Candidate.is_injected, False).is_(False),
         )
@@ -374,6 +391,7 @@ def _frame(row: Any) -> FrameSource:
         is_degraded="degraded" in (row.DifferenceRun_status, row.PreprocessRun_status),
         flux_ratio=row.DifferenceRun_flux_ratio,
         fwhm_pix=row.DifferenceRun_fwhm_pix,
+        unmasked=unmasked,
         mpix=row.Observation_width_pix * row.Observation_height_pix * unmasked / 1e6,
         footprint=row.Observation_footprint,
         width_pix=row.Observation_width_pix,

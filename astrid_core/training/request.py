@@ -85,7 +85,10 @@ MODEL_NEGATIVE_CONFIDENCE = 0.1
 """Unvalidated detections of at most this confidence serve as negatives."""
 
 COLLECTION_JOB = "collect_training_data"
-"""Dagster's job and op that collect; the partition is the dataset's id."""
+"""Dagster's job that collects; the partition is the dataset's id."""
+
+COLLECTION_OP = "collect_dataset"
+"""Its op that is configured with the request."""
 
 DATASET_PARTITIONS = "training_dataset"
 """Name of Dagster's dynamic partitions, one per dataset."""

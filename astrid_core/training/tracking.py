@@ -1,229 +1,134 @@
-"""A dataset in MLflow: one finished run that says what it is and names its content.
+"""A training run in MLflow: curves, parameters, data, report; ended whatever happens."""
 
-Asked after the dataset is frozen, and again later where MLflow did not answer: a collection
-never waits for it, and no run is left running.
-"""
-
-import datetime as dt
-import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-import numpy as np
-from sqlalchemy import Connection, func, select, update
-
-from astrid_core.detection.registry import mlflow_client, mlflow_errors
-from astrid_core.errors import NoSuchItemError
-from astrid_core.training.quality import QualityReport
-from astrid_core.training.report import dataset_png, samples_png
-from astrid_core.training.samples import IMAGE_PLANES, SIDE_PIX, SampleRecord, map_array
-from astrid_core.training.store import read_records
-from dbschema.models import TrainingDataset
+from astrid_core.detection.registry import (
+    experiment_id,
+    mlflow_client,
+    mlflow_errors,
+    numbers,
+)
+from astrid_core.training.stored import StoredDataset
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from astrid_core.storage import ObjectStore
+    from astrid_core.training.fitting import Progress
 
-EXPERIMENT = "astrid-training-data"
-_DATASET_TAG = "astrid.dataset_id"
-_EXAMPLES = 10
-_DIGEST_CHARS = 36  # MLflow keeps no more
+TRAINING_TAG = "astrid.training_run"
+_DIGEST_LONGEST = 36
+_SENT_AT_ONCE = 50
 
 
-def unlogged(connection: Connection, older_than_s: float) -> list[UUID]:
-    """Datasets of some age that MLflow does not know, the oldest first."""
-    age = func.now() - TrainingDataset.created_at
-    return list(
-        connection.scalars(
-            select(TrainingDataset.id)
-            .where(
-                TrainingDataset.mlflow_run_id.is_(None),
-                age > dt.timedelta(seconds=older_than_s),
-            )
-            .order_by(TrainingDataset.created_at)
+class Tracked:
+    """One MLflow run; losses are sent some at a time."""
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+        self._waiting: list[tuple[str, float, int]] = []
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters."""
+        for name, value in values.items():
+            self.client.log_param(self.run_id, name, value)
+
+    def dataset(self, dataset: StoredDataset) -> None:
+        """Log which frozen dataset was learnt from, by its digest."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = f"astrid://training/datasets/{dataset.id}"
+        named = Dataset(
+            name=f"{dataset.row['name']} v{dataset.row['version']}",
+            digest=str(dataset.row["digest"])[:_DIGEST_LONGEST],
+            source_type="astrid",
+            source=source,
         )
-    )
+        tag = InputTag(key="mlflow.data.context", value="training")
+        self.client.log_inputs(self.run_id, [DatasetInput(named, [tag])])
 
+    def progress(self, now: "Progress") -> None:
+        """Keep a step's losses; sent when there are some, and at the end."""
+        self._waiting.append(("loss", now.loss, now.step))
+        if now.validation is not None:
+            self._waiting.append(("val_loss", now.validation.loss, now.step))
+            precision = now.validation.average_precision
+            self._waiting.append(("val_average_precision", precision, now.step))
+        if len(self._waiting) >= _SENT_AT_ONCE or now.step == now.steps:
+            self.flush()
 
-def note_logged(connection: Connection, dataset_id: UUID, mlflow_run_id: str) -> None:
-    """Keep the MLflow run of a dataset: all that is ever changed of it."""
-    connection.execute(
-        update(TrainingDataset)
-        .where(TrainingDataset.id == dataset_id)
-        .values(mlflow_run_id=mlflow_run_id)
-    )
+    def flush(self) -> None:
+        """Send what waits."""
+        import time
 
+        from mlflow.entities import Metric
 
-def read_dataset(
-    connection: Connection, dataset_id: UUID
-) -> tuple[dict[str, Any], list[SampleRecord]]:
-    """A dataset's row and its records.
-
-    Raises
-    ------
-    NoSuchItemError
-        If there is no such dataset.
-    """
-    row = (
-        connection.execute(
-            select(TrainingDataset.__table__).where(TrainingDataset.id == dataset_id)
+        at_ms = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id, [Metric(name, value, at_ms, step) for name, value, step in self._waiting]
         )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        raise NoSuchItemError(
-            f"There is no training dataset {dataset_id}.", remedy="List the training datasets."
-        )
-    return dict(row), read_records(connection, dataset_id)
+        self._waiting.clear()
+
+    def figures(self, values: Mapping[str, Any]) -> None:
+        """Log every number of nested figures by its dotted name."""
+        for name, value in numbers(values):
+            self.client.log_metric(self.run_id, name, value)
+
+    def page(self, html: str) -> None:
+        """Keep the report."""
+        self.client.log_text(self.run_id, html, "report.html")
 
 
-def log_dataset(
-    mlflow_uri: str,
-    store: "ObjectStore",
-    row: Mapping[str, Any],
-    records: Sequence[SampleRecord],
-) -> str:
-    """Log a dataset once; its MLflow run, finished.
+@contextmanager
+def tracked(mlflow_uri: str, name: str, tags: Mapping[str, str]) -> Iterator[Tracked]:
+    """An MLflow run that ends with what is done in it: finished, failed or killed.
 
     Raises
     ------
     ModelUnavailableError
-        If MLflow does not answer.
+        If the MLflow server failed.
     """
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        experiment_id = (
-            experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
-        )
-        known = client.search_runs(
-            [experiment_id],
-            f"tags.`{_DATASET_TAG}` = '{row['id']}' and attributes.status = 'FINISHED'",
-            max_results=1,
-        )
-        if known:
-            return str(known[0].info.run_id)
-        with _run(client, experiment_id, row) as run_id:
-            _log(client, run_id, store, row, records)
-    return run_id
-
-
-@contextmanager
-def _run(client: "MlflowClient", experiment_id: str, row: Mapping[str, Any]) -> Iterator[str]:
-    """A run that ends, however it goes."""
-    run_id = str(
-        client.create_run(
-            experiment_id,
-            run_name=f"training_data_{row['id']}",
-            tags={_DATASET_TAG: str(row["id"]), "astrid.digest": row["digest"]},
+        run_id = client.create_run(
+            experiment_id(client), run_name=name, tags=dict(tags)
         ).info.run_id
-    )
+    run = Tracked(client, run_id)
     try:
-        yield run_id
-    except BaseException:
+        yield run
+    except Exception:
         client.set_terminated(run_id, "FAILED")
+        raise
+    except BaseException:
+        client.set_terminated(run_id, "KILLED")
         raise
     client.set_terminated(run_id, "FINISHED")
 
 
-def _log(
-    client: "MlflowClient",
-    run_id: str,
-    store: "ObjectStore",
-    row: Mapping[str, Any],
-    records: Sequence[SampleRecord],
-) -> None:
-    quality = QualityReport(**row["quality"])
-    for name, value in metrics_of(row, quality).items():
-        client.log_metric(run_id, name, value)
-    for name, text in params_of(row, quality).items():
-        client.log_param(run_id, name, text)
-    client.log_dict(run_id, dict(row["quality"]), "quality.json")
-    client.log_dict(run_id, dict(row["audit"]), "audit.json")
-    _log_input(client, run_id, row)
-    title = f"{row['name']} version {row['version']}"
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = {
-            "dataset.png": dataset_png(title, records, quality),
-            "samples.png": samples_png(title, _examples(store, row, records, Path(folder))),
-        }
-        for name, picture in pictures.items():
-            path = Path(folder) / name
-            path.write_bytes(picture)
-            client.log_artifact(run_id, str(path))
+def end_abandoned(mlflow_uri: str, run_id: str) -> None:
+    """Mark a run failed that nobody is in any more: its process died without a word.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If the MLflow server failed.
+    """
+    with mlflow_errors(mlflow_uri):
+        client = mlflow_client(mlflow_uri)
+        if client.get_run(run_id).info.status == "RUNNING":
+            client.set_terminated(run_id, "FAILED")
 
 
-def metrics_of(row: Mapping[str, Any], quality: QualityReport) -> dict[str, float]:
-    """Numbers that MLflow plots, the specification's names first."""
-    counts = {
-        f"n_{split}_{source}_{label}": float(n)
-        for split, by_source in row["n_by_split"].items()
-        for source, by_label in by_source.items()
-        for label, n in by_label.items()
-    }
-    surveys = {
-        f"survey_{name}": float(sum(labels.values()))
-        for name, labels in quality.survey_coverage.items()
-    }
-    return {
-        "total_samples": float(row["total_samples"]),
-        "anomaly_ratio": quality.anomaly_ratio,
-        "data_quality_score": quality.quality_score,
-        "image_quality_score": quality.image_quality_score,
-        "label_consistency": quality.label_consistency,
-        "n_suspected_labels": float(quality.n_suspected or 0),
-        "n_nights": float(len(quality.temporal_distribution)),
-        **counts,
-        **surveys,
-    }
+def latest_step(mlflow_uri: str, run_id: str) -> int:
+    """The last step whose loss was sent; 0 before the first.
 
-
-def params_of(row: Mapping[str, Any], quality: QualityReport) -> dict[str, str]:
-    """What was asked for."""
-    asked = row["collection_params"]
-    start, end = (np.datetime64(asked[name].removesuffix("Z")) for name in ("start", "end"))
-    days = (end - start) / np.timedelta64(1, "D")
-    return {
-        "collection_date": row["created_at"].isoformat(),
-        "validation_threshold": str(asked["confidence_threshold"]),
-        "time_range_days": f"{days:g}",
-        "survey_sources": ",".join(sorted(quality.survey_coverage)),
-        "dataset_name": row["name"],
-        "dataset_version": str(row["version"]),
-        "status": str(row["status"]),
-        "digest": row["digest"],
-    }
-
-
-def _log_input(client: "MlflowClient", run_id: str, row: Mapping[str, Any]) -> None:
-    from mlflow.entities import Dataset, DatasetInput
-
-    dataset = Dataset(
-        name=f"{row['name']} version {row['version']}"[:500],
-        digest=row["digest"][:_DIGEST_CHARS],
-        source_type="astrid",
-        source=json.dumps({"dataset_id": str(row["id"]), "digest": row["digest"]}),
-        profile=json.dumps({"total_samples": row["total_samples"]}),
-    )
-    client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset)])
-
-
-def _examples(
-    store: "ObjectStore", row: Mapping[str, Any], records: Sequence[SampleRecord], folder: Path
-) -> list[tuple[SampleRecord, Any, Any]]:
-    """At most ten samples of the first shard, evenly spread."""
-    shard = row["shards"][0]
-    n = int(shard["n_samples"])
-    image_path, mask_path = folder / "images.npy", folder / "masks.npy"
-    store.get_file(shard["image_path"], image_path, shard["image_sha256"])
-    store.get_file(shard["mask_path"], mask_path, shard["mask_sha256"])
-    images = map_array(image_path, (n, len(IMAGE_PLANES), SIDE_PIX, SIDE_PIX), np.float32)
-    masks = map_array(mask_path, (n, SIDE_PIX, SIDE_PIX), np.uint8)
-    chosen = np.unique(np.linspace(0, n - 1, min(n, _EXAMPLES)).astype(int))
-    return [(records[i], np.array(images[i]), np.array(masks[i])) for i in chosen.tolist()]
+    Raises
+    ------
+    ModelUnavailableError
+        If the MLflow server failed.
+    """
+    with mlflow_errors(mlflow_uri):
+        history = mlflow_client(mlflow_uri).get_metric_history(run_id, "loss")
+    return max((metric.step for metric in history), default=0)

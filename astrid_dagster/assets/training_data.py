@@ -17,18 +17,16 @@ from astrid_core.errors import AstridError, ConfigurationError, ModelUnavailable
 from astrid_core.settings import get_settings
 from astrid_core.training.audit import Finding
 from astrid_core.training.collect import COLLECTION_VERSION, Collected, Collection
+from astrid_core.training.dataset_tracking import log_dataset
+from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import ANOMALY_RATIO, MIN_IMAGE_QUALITY
-from astrid_core.training.report import dataset_png, samples_png
-from astrid_core.training.request import COLLECTION_JOB, DATASET_PARTITIONS, CollectionRequest
-from astrid_core.training.tracking import log_dataset
+from astrid_core.training.request import COLLECTION_OP, CollectionRequest
 from astrid_dagster import tags
 from astrid_dagster.assets.night import fits_out, inline_picture, open_bench, table_out
 from astrid_dagster.io_managers.values import Derived, DerivedRows, StoredFile, TableRows
-from astrid_dagster.partitions import configured_surveys
+from astrid_dagster.partitions import configured_surveys, dataset_partitions
 from astrid_dagster.resources import StoreResource, TrainingLedger
 from dbschema.models import TrainingDataset, TrainingSample
-
-datasets = dg.DynamicPartitionsDefinition(name=DATASET_PARTITIONS)
 
 _OF_DATASET = "training_datasets"
 _ANOMALY_CHECK = "anomaly_ratio_in_range"
@@ -71,8 +69,8 @@ class CollectionConfig(dg.Config):
 
 
 @dg.multi_asset(
-    name=COLLECTION_JOB,
-    partitions_def=datasets,
+    name=COLLECTION_OP,
+    partitions_def=dataset_partitions,
     deps=[
         # Rows are asked for by survey and window, which no mapping of partitions can say.
         dg.AssetDep("detections", partition_mapping=dg.AllPartitionMapping()),
@@ -150,7 +148,8 @@ def collect_training_data(
         )
     collected = collection.finish()
     yield dg.Output(
-        DerivedRows(lambda connection: _derive(connection, collected, context.run_id)), _OF_DATASET
+        DerivedRows(lambda connection: _derive(connection, collected, context.run.run_id)),
+        _OF_DATASET,
     )
     yield from _checks(collected)
 
@@ -256,7 +255,7 @@ def _check(name: str, passed: bool, description: str) -> dg.AssetCheckResult:
 
 
 @dg.asset(
-    partitions_def=datasets,
+    partitions_def=dataset_partitions,
     deps=[_OF_DATASET],
     group_name=tags.TRAINING,
     owners=[tags.OWNER],
@@ -270,9 +269,8 @@ def dataset_tracking(
 ) -> dg.MaterializeResult[Any]:
     """Log a dataset, or say why not."""
     dataset_id = UUID(context.partition_key)
-    row, records = training.dataset(dataset_id)
     try:
-        run_id = log_dataset(get_settings().mlflow_uri, store.open(), row, records)
+        run_id = log_dataset(get_settings().mlflow_uri, store.open(), training.dataset(dataset_id))
     except ModelUnavailableError as error:
         context.log.warning(f"not logged, to be tried again: {error}")
         return dg.MaterializeResult(metadata={"logged": False, "why": _why(error)})

@@ -6,6 +6,7 @@ import pytest
 from astrid_dagster import tags
 from astrid_dagster.assets.detections import score_with_unet
 from astrid_dagster.assets.observations import ingest
+from astrid_dagster.assets.training import training_runs
 from astrid_dagster.definitions import defs
 from astrid_stack.nights import INGEST_ASSETS, NIGHT_ASSETS
 
@@ -40,14 +41,22 @@ GRAPH = {
     "training_samples": {"detections", "labels"},
     "training_datasets": {"detections", "labels"},
     "dataset_tracking": {"training_datasets"},
+    "training_data_health": {"detections", "labels"},
+    "training_runs": {"training_datasets"},
+    "promotion": {"training_runs"},
 }
-UNPARTITIONED = {"validation_events", "labels"}
+UNPARTITIONED = {"validation_events", "labels", "training_data_health"}
+BY_TRAINING = {"training_runs", "promotion"}
 BY_DATASET = {"training_samples", "training_datasets", "dataset_tracking"}
 
 
 @pytest.fixture(scope="module")
 def graph():
     return defs.resolve_asset_graph()
+
+
+def test_a_code_server_can_load_everything() -> None:
+    defs.get_repository_def().load_all_definitions()
 
 
 def test_the_graph_is_the_design_s(graph) -> None:
@@ -78,6 +87,9 @@ def test_references_are_by_survey_labels_whole_and_the_rest_by_survey_and_night(
         elif key.to_user_string() in BY_DATASET:
             assert isinstance(partitions, dg.DynamicPartitionsDefinition)
             assert partitions.name == "training_dataset"
+        elif key.to_user_string() in BY_TRAINING:
+            assert isinstance(partitions, dg.DynamicPartitionsDefinition)
+            assert partitions.name == "training_run"
         else:
             assert isinstance(partitions, dg.MultiPartitionsDefinition)
             assert {d.name for d in partitions.partitions_defs} == {"survey", "night"}
@@ -103,6 +115,7 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
         ("survey_depth", "completeness_as_promised"): False,
         ("crossmatches", "every_catalogue_answered"): False,
         ("labels", "queue_depth"): False,
+        ("training_data_health", "quality_of_late_labels"): False,
         ("training_datasets", "anomaly_ratio_in_range"): False,
         ("training_datasets", "images_good_enough"): False,
         ("training_datasets", "labels_consistent"): False,
@@ -110,17 +123,19 @@ def test_checks_of_failures_block_and_checks_of_quality_warn(graph) -> None:
     }
 
 
-def test_only_the_unet_op_asks_for_a_gpu() -> None:
-    limits = score_with_unet.tags["dagster-k8s/config"]
-    assert "nvidia.com/gpu" in str(limits)
-    assert score_with_unet.tags["gpu"] == "true"
-    assert score_with_unet.pool == tags.GPU_POOL
+def test_only_judging_and_training_ask_for_a_gpu() -> None:
+    on_gpu = [score_with_unet, training_runs.op]
+    for op in on_gpu:
+        limits = op.tags["dagster-k8s/config"]
+        assert "nvidia.com/gpu" in str(limits)
+        assert op.tags["gpu"] == "true"
+        assert op.pool == tags.GPU_POOL
     others = [
         op
         for assets in defs.assets
         if isinstance(assets, dg.AssetsDefinition)
         for op in assets.node_def.iterate_op_defs()
-        if op.name != score_with_unet.name
+        if op.name not in {one.name for one in on_gpu}
     ]
     assert others
     assert not any(op.pool or "dagster-k8s/config" in op.tags for op in others)
@@ -136,12 +151,20 @@ def test_jobs_schedule_and_sensors_are_there() -> None:
         "labels",
         "collect_training_data",
         "log_training_data",
+        "training_data_health",
+        "train_model",
+        "redetect",
     }
     assert {job.name for job in defs.jobs} == jobs
-    assert [schedule.name for schedule in defs.schedules] == ["every_noon"]
+    assert [schedule.name for schedule in defs.schedules] == ["every_noon", "every_morning"]
     assert [sensor.name for sensor in defs.sensors] == [
         "refresh_labels",
         "log_late_datasets",
+        "collect_again",
+        "train_on_new_datasets",
+        "redetect_after_promotion",
+        "close_failed_trainings",
+        "close_canceled_trainings",
         "report_failed_runs",
     ]
 
@@ -151,6 +174,7 @@ def test_the_nightly_job_leaves_references_depth_and_other_people_s_servers_alon
     keys = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
     left_alone = (
         BY_DATASET
+        | BY_TRAINING
         | {
             "reference_frames",
             "reference_runs",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from astrid_core.detection.augment import exchange_roles, window
 from astrid_core.detection.card import Architecture
-from astrid_core.detection.fit import FitConfig, WindowSampler, exchange_roles, train, window
+from astrid_core.detection.fit import FitConfig, WindowSampler, train
 from astrid_core.detection.shards import (
     SHARD_CANDIDATE_DTYPE,
     TRUTH_DTYPE,

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, delete, insert, select, update
+from sqlalchemy import Engine, create_engine, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from astrid_core.detection.planes import planes_reader
@@ -24,9 +24,12 @@ from astrid_core.training.cutting import Positions, truth_mask
 from astrid_core.training.request import CollectionRequest
 from astrid_core.training.samples import NETWORK_PLANES, SIDE_PIX, dataset_digest, pixels_sha256
 from astrid_core.training.splits import Place
+from astrid_stack.objectstore import EmbeddedObjectStore
+from astrid_stack.postgres import EmbeddedPostgres
+from dbschema.migrate import upgrade
 from dbschema.models import Detection, TrainingDataset, TrainingSample
+from dbschema.transactions import transaction_at
 from tests import rows
-from tests.conftest import S3Store
 from tests.review import expert, judge
 from tests.sky_to_learn_from import FWHM, NIGHTS, PLACES, Sky, make_pair, store_sky
 
@@ -38,23 +41,52 @@ REQUEST = CollectionRequest(
 )
 
 
+@pytest.fixture(scope="module")
+def store(s3_server: EmbeddedObjectStore) -> ObjectStore:
+    bucket = f"test-{uuid4().hex[:12]}"
+    s3_server.ensure_bucket(bucket)
+    keys = (SecretStr(s3_server.access_key_id), SecretStr(s3_server.secret_access_key))
+    return ObjectStore(s3_server.endpoint, bucket, *keys)
+
+
+@pytest.fixture(scope="module")
+def judged(postgres_server: EmbeddedPostgres, store: ObjectStore) -> Iterator[tuple[str, Sky]]:
+    """A database with a judged sky, to copy."""
+    name = f"test_{uuid4().hex[:12]}"
+    postgres_server.ensure_database(name)
+    url = postgres_server.url_of(name)
+    upgrade(url)
+    with transaction_at(url) as connection:
+        sky = store_sky(connection, store)
+    yield name, sky
+    postgres_server.drop_database(name)
+
+
 @pytest.fixture
-def engine(migrated_url: str) -> Iterator[Engine]:
+def engine(postgres_server: EmbeddedPostgres, judged: tuple[str, Sky]) -> Iterator[Engine]:
+    """A copy of it, this test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    server = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {judged[0]}"))
+    server.dispose()
+    engine = create_engine(postgres_server.url_of(name))
+    yield engine
+    engine.dispose()
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def bare_engine(migrated_url: str) -> Iterator[Engine]:
+    """A database in which nothing is."""
     engine = create_engine(migrated_url)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def store(s3_empty: S3Store) -> ObjectStore:
-    keys = (SecretStr(s3_empty.access_key_id), SecretStr(s3_empty.secret_access_key))
-    return ObjectStore(s3_empty.endpoint, s3_empty.bucket, *keys)
-
-
-@pytest.fixture
-def sky(engine: Engine, store: ObjectStore) -> Sky:
-    with engine.begin() as connection:
-        return store_sky(connection, store)
+def sky(judged: tuple[str, Sky]) -> Sky:
+    return judged[1]
 
 
 def collect(
@@ -126,11 +158,8 @@ def test_the_same_request_gives_the_same_digest_and_one_label_changed_another(
     assert freeze(engine, third)["version"] == 2
     changed = next(r for r in first.records if r.split == "train" and r.is_real)
     with engine.begin() as connection:
-        by = expert(connection)
-        for _ in range(1):
-            judge(connection, by, UUID(changed.metadata["detection_id"]), "bogus")
-        by = expert(connection)
-        judge(connection, by, UUID(changed.metadata["detection_id"]), "bogus")
+        for _ in range(2):  # two experts against the one who judged
+            judge(connection, expert(connection), UUID(changed.metadata["detection_id"]), "bogus")
     fourth, _ = collect(engine, store, tmp_path / "d")
     assert dataset_digest(fourth.records) != dataset_digest(first.records)
 
@@ -149,29 +178,29 @@ def test_a_frozen_dataset_stays_as_it_is(
 
 
 def test_unvalidated_ones_serve_only_where_nothing_is_validated(
-    engine: Engine, store: ObjectStore, tmp_path: Path
+    bare_engine: Engine, store: ObjectStore, tmp_path: Path
 ) -> None:
-    with engine.begin() as connection:
+    with bare_engine.begin() as connection:
         store_sky(connection, store, n_fields=2, judged=False, confidence=0.95)
-    collected, _ = collect(engine, store, tmp_path / "a")
+    collected, _ = collect(bare_engine, store, tmp_path / "a")
     status, reason = collected.status
     assert status == "provisional"
     assert "model's own" in str(reason)
     assert {r.label_source for r in collected.records} == {"model"}
     assert {r.split for r in collected.records} == {"train"}
     assert len(collected.records) == 2 * len(NIGHTS) * len(PLACES)
-    with engine.begin() as connection:
+    with bare_engine.begin() as connection:
         detection = UUID(collected.records[0].metadata["detection_id"])
         judge(connection, expert(connection), detection, "bogus")
     with pytest.raises(TooFewGroupsError):
-        collect(engine, store, tmp_path / "b")
+        collect(bare_engine, store, tmp_path / "b")
 
 
 def test_nothing_to_take_is_said_with_three_remedies(
-    engine: Engine, store: ObjectStore, tmp_path: Path
+    bare_engine: Engine, store: ObjectStore, tmp_path: Path
 ) -> None:
     with pytest.raises(EmptyDatasetError) as caught:
-        collect(engine, store, tmp_path / "a")
+        collect(bare_engine, store, tmp_path / "a")
     for remedy in ("dates", "confidence_threshold", "detection ran"):
         assert remedy in str(caught.value)
 
@@ -193,8 +222,11 @@ def test_a_frame_that_cannot_be_read_costs_its_own_samples(
 ) -> None:
     before, _ = collect(engine, store, tmp_path / "a")
     gone = before.records[0].metadata
-    store.delete(gone["made_from"]["difference"]["key"])
+    key = gone["made_from"]["difference"]["key"]
+    store.get_file(key, kept := tmp_path / "kept.fits")
+    store.delete(key)
     after, _ = collect(engine, store, tmp_path / "b")
+    store.put_file(key, kept)
     lost = [r for r in before.records if r.metadata["observation_id"] == gone["observation_id"]]
     assert len(after.records) == len(before.records) - len(lost)
     assert sum(n for why, n in after.dropped.items() if "ObjectMissingError" in why) == len(lost)
