@@ -15,6 +15,7 @@ SURVEY ?= simulated
 DATA ?=
 REFERENCE ?=
 REVIEW ?=
+TRAIN ?=
 
 .PHONY: help demo test up down lint bench
 
@@ -23,7 +24,7 @@ help:
 	@echo "also: make up | down | lint | bench"
 
 demo: $(STAMP)
-	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(REVIEW),--review)
+	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(filter 0,$(REVIEW)),--no-review) $(if $(TRAIN),--train)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from astrid_stack import local_operator, users
+from astrid_stack import local_operator, models, users
 from astrid_stack.console import errors_shown, out, say
 from astrid_stack.errors import StackError
 from astrid_stack.state import DEFAULT_PORTS, State, port_variable, state_folder
@@ -28,6 +28,8 @@ app = typer.Typer(
     epilog="State is kept in .astrid beside workspace.yaml; ASTRID_STATE names another folder.",
 )
 app.add_typer(users.app, name="users")
+app.add_typer(models.app, name="models")
+app.command()(models.train)
 _STATE_STYLE = {"ready": "green", "not answering": "yellow", "stopped": "red"}
 
 
@@ -144,15 +146,26 @@ def demo(
         Path | None, typer.Option(help="Folder whose frames form the reference set.")
     ] = None,
     review: Annotated[
+        bool | None,
+        typer.Option(
+            help="Have the simulator's truth judge what was detected, and collect a training "
+            "dataset of it.",
+            show_default="for simulated surveys",
+        ),
+    ] = None,
+    train: Annotated[
         bool,
-        typer.Option("--review", help="Have the simulator's truth judge what was detected."),
+        typer.Option("--train", help="Train on the dataset, and let the rule decide."),
     ] = False,
 ) -> None:
-    """Start everything and take several nights from files to detections, with a summary."""
-    from astrid_stack.demo import run_demo  # imports the science: seconds other commands save
+    """Start everything and take several nights from files to a training dataset."""
+    from astrid_stack.demo import (  # imports the science: seconds other commands save
+        Learning,
+        run_demo,
+    )
 
     with errors_shown():
-        run_demo(survey, data, reference, review, out, say)
+        run_demo(survey, data, reference, Learning(review, train), out, say)
 
 
 @app.command()

@@ -9,8 +9,9 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,9 +22,12 @@ from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
 from astrid_core.surveys.folder import FolderSurvey
 from astrid_core.surveys.plan import FolderPlan
 from astrid_core.surveys.registry import open_survey
+from astrid_core.training.config import TrainingConfig
 from astrid_stack import local_operator, summary
 from astrid_stack.dagster_client import DagsterClient, Launch, RunState
+from astrid_stack.dataset import collect_dataset
 from astrid_stack.errors import StackError
+from astrid_stack.models import train_and_tell
 from astrid_stack.nights import NIGHT_ASSETS, night_key
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
@@ -32,6 +36,8 @@ from astrid_stack.truth import require_truth, review_by_truth
 from dbschema.session import make_engine
 
 _NIGHT_TIMEOUT_S = 900.0
+_INJECTIONS = 5
+"""Injected sources per frame that a demo's dataset learns from besides what was judged."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,48 @@ def plan_nights(config: SurveyConfig, nights: Sequence[dt.date]) -> NightPlan:
     return NightPlan(config.name, tuple(named), tuple(science))
 
 
+@dataclass(frozen=True)
+class Learning:
+    """What is made of a demo's detections.
+
+    Attributes
+    ----------
+    review
+        Have them judged by the simulation's truth, and a training dataset collected; None:
+        where the survey is simulated.
+    train
+        Train on the dataset.
+    """
+
+    review: bool | None
+    train: bool
+
+    def of(self, config: SurveyConfig) -> "Learning":
+        """Decided for a survey.
+
+        Raises
+        ------
+        ConfigurationError
+            If the survey has no truth to judge by, or is to be trained on unjudged.
+        """
+        review = config.adapter == "simulated" if self.review is None else self.review
+        if review:
+            require_truth(config)
+        elif self.train:
+            raise ConfigurationError(
+                f"Nothing of survey '{config.name}' would be judged, so that there is nothing "
+                "to train on.",
+                remedy="Judge detections on the review page, collect a dataset, and run "
+                "'astrid train'.",
+            )
+        return replace(self, review=review)
+
+
 def run_demo(
     survey: str,
     data: Path | None,
     reference: Path | None,
-    review: bool,
+    learning: Learning,
     console: Console,
     report: Callable[[str], None],
 ) -> None:
@@ -70,8 +113,8 @@ def run_demo(
     ----------
     data, reference
         Folders of FITS files for the ``folder`` survey; the second forms its reference set.
-    review
-        Have the detections judged by the simulation's truth.
+    learning
+        What is made of the detections.
 
     Raises
     ------
@@ -86,8 +129,7 @@ def run_demo(
     _name_folders(state, data, reference, report)
     surveys = load_surveys(DefinitionSettings().surveys_file)
     config = _survey(surveys, survey)
-    if review:
-        require_truth(config)
+    learning = learning.of(config)
     plan = _plan(config, surveys, report)
     stack = Stack(state)
     stack.up(report)
@@ -100,11 +142,37 @@ def run_demo(
     counts = summary.count(make_engine(state.database_url("astrid")), survey, nights)
     recovery = summary.recovery_of(config, counts) if config.adapter == "simulated" else None
     summary.show(console, counts, recovery, step_seconds(runs.all))
-    if review:
+    if learning.review:
         _review(state, config, len(counts.detections), console, report)
+        _learn(state, plan, learning, report)
     report(f"Took {time.monotonic() - begun:.0f} s, {up_s:.0f} s of them to start the services.")
     report("The services stay up until 'make down'. Open:")
     local_operator.welcome(state, console, report)
+
+
+def _learn(
+    state: State, plan: NightPlan, learning: Learning, report: Callable[[str], None]
+) -> None:
+    """Collect a dataset of what was judged; train on it where that is wanted."""
+    report("Collecting a training dataset of what was judged ...")
+    dataset = collect_dataset(state, plan.survey, plan.science_nights, _INJECTIONS)
+    splits = ", ".join(
+        f"{split} {sum(n for labels in by_source.values() for n in labels.values())}"
+        for split, by_source in sorted(dataset["n_by_split"].items())
+    )
+    report(
+        f"Training dataset {dataset['id']} is {dataset['status']}: "
+        f"{dataset['total_samples']} samples ({splits}, injections among train), "
+        f"{dataset['anomaly_ratio']:.2f} of them real, quality {dataset['quality_score']:.2f}"
+    )
+    if dataset["status_reason"]:
+        report(str(dataset["status_reason"]))
+    report("Load it, with ASTRID_API_URL and ASTRID_API_KEY set (the key is in .astrid/token):")
+    report("  from astrid_core.training.client import load_training_data")
+    report(f'  train, val, test = load_training_data("{dataset["id"]}")')
+    if learning.train:
+        dataset_id, why = UUID(dataset["id"]), "astrid demo --train"
+        train_and_tell(state, dataset_id, TrainingConfig(), reason=why, re_detect=True)
 
 
 def _review(

@@ -182,6 +182,18 @@ def register_trained(
     return ref
 
 
+def champion_version(mlflow_uri: str) -> str:
+    """Number of the version that the ``champion`` alias names.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If there is no champion or the MLflow server failed.
+    """
+    with mlflow_errors(mlflow_uri):
+        return str(_champion_version(mlflow_client(mlflow_uri)).version)
+
+
 def set_champion(mlflow_uri: str, number: str) -> None:
     """Give the ``champion`` alias to a version.
 
