@@ -9,6 +9,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,13 +87,20 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
 @pytest.fixture
 def migrated_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
     """SQLAlchemy address of a database of this test's own, with AstrID's schema, no rows."""
+    with copy_of(postgres_server, migrated_template) as url:
+        yield url
+
+
+@contextmanager
+def copy_of(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """SQLAlchemy address of a database that is a copy of another, for as long as it is used."""
     name = f"test_{secrets.token_hex(6)}"
-    engine = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(server.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     engine.dispose()
-    yield postgres_server.url_of(name)
-    postgres_server.drop_database(name)
+    yield server.url_of(name)
+    server.drop_database(name)
 
 
 @pytest.fixture(scope="session")

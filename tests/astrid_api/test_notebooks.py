@@ -1,17 +1,17 @@
 """The notebooks, executed as people run them, against a running API."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from sqlalchemy import Engine
 
 from astrid_core.curation.access import Role
-from astrid_core.storage import ObjectStore
+from astrid_stack.postgres import EmbeddedPostgres
 from tests.callers import Person
-from tests.conftest import REPOSITORY
-from tests.training import freeze_dataset
+from tests.conftest import REPOSITORY, copy_of
+from tests.training import Frozen
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("*.ipynb"))
 
@@ -20,18 +20,29 @@ def test_there_are_both() -> None:
     assert {path.stem for path in NOTEBOOKS} == {"real_data_loading", "model_training"}
 
 
+@pytest.fixture
+def migrated_url(
+    postgres_server: EmbeddedPostgres, frozen_template: tuple[str, Frozen]
+) -> Iterator[str]:
+    """A database of this test's own with the dataset in it."""
+    with copy_of(postgres_server, frozen_template[0]) as url:
+        yield url
+
+
+@pytest.fixture
+def frozen(frozen_template: tuple[str, Frozen]) -> Frozen:
+    return frozen_template[1]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(
     path: Path,
     address: str,
-    engine: Engine,
-    store: ObjectStore,
+    frozen: Frozen,
     people: dict[Role, Person],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with engine.begin() as connection:
-        frozen = freeze_dataset(connection, store)
     for name, value in {
         "ASTRID_API_URL": address,
         "ASTRID_API_KEY": people["viewer"].key,

@@ -10,15 +10,17 @@ import dagster as dg
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from astrid_core.settings import get_settings
+from astrid_core.training.config import TRAINING_PARTITIONS
+from astrid_dagster.assets.training import promotion, training_runs
 from astrid_dagster.assets.training_data import collect_training_data, dataset_tracking
 from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.resources import DatabaseResource, StoreResource, TrainingLedger
 from astrid_dagster.sensors import log_late_datasets
-from dbschema.models import TrainingDataset, TrainingSample
+from dbschema.models import Promotion, TrainingDataset, TrainingRun, TrainingSample
 from tests import rows
 from tests.asset_graph import cause
 from tests.conftest import S3Store
@@ -218,3 +220,56 @@ def test_the_same_request_is_the_same_content(deployment: Deployment) -> None:
     assert first.digest == second.digest
     assert (first.version, second.version) == (1, 2)
     assert first.created_at < second.created_at <= dt.datetime.now(dt.UTC)
+
+
+def test_a_dataset_is_trained_on_and_the_model_decided_about(deployment: Deployment) -> None:
+    partition, run_id = str(uuid4()), str(uuid4())
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(partition, REQUEST | {"name": "learnt"}, instance).success
+        instance.add_dynamic_partitions(TRAINING_PARTITIONS, [run_id])
+        few = {"steps": 4, "validate_every": 2, "batch_size": 8}
+        asked = {"dataset_id": partition, "training": few, "reason": "a test"}
+        result = dg.materialize(
+            [training_runs, promotion],
+            partition_key=run_id,
+            instance=instance,
+            run_config={"ops": {"training_runs": {"config": asked}}},
+            resources={"database": DatabaseResource()},
+            raise_on_error=False,
+        )
+        assert result.success, cause(result)
+    (row,) = deployment.rows(TrainingRun)
+    assert (str(row["id"]), row["status"], row["reason"]) == (run_id, "completed", "a test")
+    assert row["parent_model_id"] is not None
+    (decided,) = deployment.rows(Promotion)
+    assert decided["model_id"] == row["model_id"]
+    assert decided["decision"] in ("kept", "promoted")
+    client = MlflowClient(get_settings().mlflow_uri)
+    assert client.get_run(row["mlflow_run_id"]).info.status == "FINISHED"
+    champion = client.get_model_version_by_alias("astrid-realbogus", "champion")
+    assert (str(champion.version) == "1") == (decided["decision"] == "kept")
+
+
+def test_a_provisional_dataset_is_not_trained_on(deployment: Deployment) -> None:
+    partition, run_id = str(uuid4()), str(uuid4())
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(partition, REQUEST | {"name": "not good"}, instance).success
+        with deployment.engine.begin() as connection:
+            connection.execute(
+                update(TrainingDataset)
+                .where(TrainingDataset.id == partition)
+                .values(status="quality_failed", status_reason="too few are real")
+            )
+        instance.add_dynamic_partitions(TRAINING_PARTITIONS, [run_id])
+        result = dg.materialize(
+            [training_runs],
+            partition_key=run_id,
+            instance=instance,
+            run_config={"ops": {"training_runs": {"config": {"dataset_id": partition}}}},
+            resources={"database": DatabaseResource()},
+            raise_on_error=False,
+        )
+    assert not result.success
+    assert "DatasetQualityError" in cause(result)
+    failure = result.get_step_failure_events()[0].step_failure_data.error
+    assert "too few are real" in str(failure) + str(failure.cause)

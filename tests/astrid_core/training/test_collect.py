@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, delete, insert, select, text, update
+from sqlalchemy import Engine, create_engine, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from astrid_core.detection.planes import planes_reader
@@ -30,6 +30,7 @@ from dbschema.migrate import upgrade
 from dbschema.models import Detection, TrainingDataset, TrainingSample
 from dbschema.transactions import transaction_at
 from tests import rows
+from tests.conftest import copy_of
 from tests.review import expert, judge
 from tests.sky_to_learn_from import FWHM, NIGHTS, PLACES, Sky, make_pair, store_sky
 
@@ -65,15 +66,10 @@ def judged(postgres_server: EmbeddedPostgres, store: ObjectStore) -> Iterator[tu
 @pytest.fixture
 def engine(postgres_server: EmbeddedPostgres, judged: tuple[str, Sky]) -> Iterator[Engine]:
     """A copy of it, this test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    server = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {judged[0]}"))
-    server.dispose()
-    engine = create_engine(postgres_server.url_of(name))
-    yield engine
-    engine.dispose()
-    postgres_server.drop_database(name)
+    with copy_of(postgres_server, judged[0]) as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture
