@@ -148,7 +148,9 @@ def collection(_: Viewer, request: Request, services: TheServices, dataset_id: U
 
 
 def _launch(dagster: DagsterClient, dataset_id: UUID, asked: AskedDataset, by: str) -> None:
-    config = {"request": asked.model_dump(mode="json"), "requested_by": by}
+    # Dagster takes no null in a configuration.
+    request = asked.model_dump(mode="json", exclude_none=True)
+    config = {"request": request, "requested_by": by}
     run_config = {"ops": {COLLECTION_OP: {"config": config}}}
     dagster.add_partition(DATASET_PARTITIONS, str(dataset_id))
     dagster.launch(COLLECTION_JOB, [str(dataset_id)], run_config, {ASKED_BY_TAG: by})
