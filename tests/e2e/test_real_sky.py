@@ -27,7 +27,8 @@ from dbschema.models import (
 from tests.conftest import REAL_DATA_VARIABLE, REPOSITORY, S3Store
 from tests.deployment import Deployment, deploy
 
-pytestmark = pytest.mark.real_data
+# One fixture takes all data sets through the pipeline: minutes on a busy machine.
+pytestmark = [pytest.mark.real_data, pytest.mark.timeout(900)]
 
 SURVEYS = ("kb13475:2013-08-03", "kb13475-reversed:2013-08-10", "lowell-early", "hostile")
 """Of the microlensing event only the nights of its peak and near its baseline."""
