@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from astrid_core.training.export import Format, export, map_images, map_masks
+from astrid_core.training.export import Format, export
 from astrid_core.training.files import DatasetFiles
 from astrid_core.training.manifest import DatasetHead, Manifest, PlacedSample
-from astrid_core.training.samples import IGNORED, IMAGE_PLANES, SIDE_PIX
+from astrid_core.training.samples import IGNORED, IMAGE_PLANES, SIDE_PIX, map_images, map_masks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,8 +144,8 @@ class AstrIDTrainingDataset(Dataset[TrainingItem]):
     def _map(self, number: int) -> tuple[Any, Any]:
         if number not in self._maps:
             shard = self.head.shards[number]
-            images = map_images(self._files.path(shard.image_sha256), shard)
-            masks = map_masks(self._files.path(shard.mask_sha256), shard)
+            images = map_images(self._files.path(shard.image_sha256), shard.n_samples)
+            masks = map_masks(self._files.path(shard.mask_sha256), shard.n_samples)
             self._maps[number] = images, masks
         return self._maps[number]
 

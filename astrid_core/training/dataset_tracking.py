@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select, update
 from astrid_core.detection.registry import mlflow_client, mlflow_errors
 from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import QualityReport
-from astrid_core.training.samples import IMAGE_PLANES, SIDE_PIX, SampleRecord, map_array
+from astrid_core.training.samples import SampleRecord, map_images, map_masks
 from astrid_core.training.stored import StoredDataset
 from dbschema.models import TrainingDataset
 
@@ -211,7 +211,7 @@ def _examples(
     image_path, mask_path = folder / "images.npy", folder / "masks.npy"
     store.get_file(shard["image_path"], image_path, shard["image_sha256"])
     store.get_file(shard["mask_path"], mask_path, shard["mask_sha256"])
-    images = map_array(image_path, (n, len(IMAGE_PLANES), SIDE_PIX, SIDE_PIX), np.float32)
-    masks = map_array(mask_path, (n, SIDE_PIX, SIDE_PIX), np.uint8)
+    images = map_images(image_path, n)
+    masks = map_masks(mask_path, n)
     chosen = np.unique(np.linspace(0, n - 1, min(n, _EXAMPLES)).astype(int))
     return [(records[i], np.array(images[i]), np.array(masks[i])) for i in chosen.tolist()]

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from astrid_core.training.manifest import Manifest, PlacedSample, ShardFiles
-from astrid_core.training.samples import IMAGE_PLANES, SIDE_PIX, map_array
+from astrid_core.training.samples import IMAGE_PLANES, SIDE_PIX, map_images, map_masks
 
 Format = Literal["npz", "parquet"]
 
@@ -48,29 +48,6 @@ def export(manifest: Manifest, fetch: Fetch, path: Path, format: Format) -> None
         _write_parquet(manifest, fetch, path)
 
 
-def map_images(path: Path, shard: ShardFiles) -> NDArray[np.float32]:
-    """Images of a shard's file, mapped.
-
-    Raises
-    ------
-    ObjectCorruptError
-        If it is no such file.
-    """
-    shape = (shard.n_samples, len(IMAGE_PLANES), SIDE_PIX, SIDE_PIX)
-    return map_array(path, shape, np.float32)
-
-
-def map_masks(path: Path, shard: ShardFiles) -> NDArray[np.uint8]:
-    """Masks of a shard's file, mapped.
-
-    Raises
-    ------
-    ObjectCorruptError
-        If it is no such file.
-    """
-    return map_array(path, (shard.n_samples, SIDE_PIX, SIDE_PIX), np.uint8)
-
-
 # --- npz ----------------------------------------------------------------------------------
 
 
@@ -82,11 +59,11 @@ def _write_npz(manifest: Manifest, fetch: Fetch, path: Path) -> None:
         with _member(archive, "images", image_shape, np.dtype("<f4")) as stream:
             for shard, indices in _runs(manifest):
                 with fetch(shard.image_sha256) as file:
-                    _copy(map_images(file, shard), indices, stream)
+                    _copy(map_images(file, shard.n_samples), indices, stream)
         with _member(archive, "masks", mask_shape, np.dtype("u1")) as stream:
             for shard, indices in _runs(manifest):
                 with fetch(shard.mask_sha256) as file:
-                    _copy(map_masks(file, shard), indices, stream)
+                    _copy(map_masks(file, shard.n_samples), indices, stream)
         for name, values in _columns(manifest.samples).items():
             array = np.array(values)
             if name in ("labels", "metadata"):
@@ -133,7 +110,8 @@ def _write_parquet(manifest: Manifest, fetch: Fetch, path: Path) -> None:
     with pq.ParquetWriter(path, schema) as writer:
         for shard, indices in _runs(manifest):
             with fetch(shard.image_sha256) as images_file, fetch(shard.mask_sha256) as masks_file:
-                images, masks = map_images(images_file, shard), map_masks(masks_file, shard)
+                images = map_images(images_file, shard.n_samples)
+                masks = map_masks(masks_file, shard.n_samples)
                 for start in range(0, len(indices), _ROW_GROUP):
                     chosen = indices[start : start + _ROW_GROUP]
                     columns = _columns([next(remaining) for _ in chosen])

@@ -154,6 +154,28 @@ def dataset_digest(records: Sequence[SampleRecord]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def map_images(path: Path, n_samples: int) -> F32:
+    """Images (n, 5, s, s) of a shard's file, mapped.
+
+    Raises
+    ------
+    ObjectCorruptError
+        If it is no such file.
+    """
+    return map_array(path, (n_samples, len(IMAGE_PLANES), SIDE_PIX, SIDE_PIX), np.float32)
+
+
+def map_masks(path: Path, n_samples: int) -> U8:
+    """Masks (n, s, s) of a shard's file, mapped.
+
+    Raises
+    ------
+    ObjectCorruptError
+        If it is no such file.
+    """
+    return map_array(path, (n_samples, SIDE_PIX, SIDE_PIX), np.uint8)
+
+
 def map_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     """An ``.npy`` file mapped into memory, read-only, after a look at its header.
 

@@ -21,7 +21,8 @@ from astrid_core.training.samples import (
     SampleRecord,
     Samples,
     Split,
-    map_array,
+    map_images,
+    map_masks,
 )
 from dbschema.models import TrainingDataset, TrainingSample
 
@@ -174,12 +175,10 @@ def open_samples(dataset: StoredDataset, store: ObjectSource, folder: Path) -> S
     """
     images, masks = [], []
     for shard in dataset.shards:
-        side = (shard.n_samples, SIDE_PIX, SIDE_PIX)
-        shape = (shard.n_samples, len(IMAGE_PLANES), SIDE_PIX, SIDE_PIX)
         image = _fetched(store, shard.image_path, shard.image_sha256, folder)
         mask = _fetched(store, shard.mask_path, shard.mask_sha256, folder)
-        images.append(map_array(image, shape, np.float32))
-        masks.append(map_array(mask, side, np.uint8))
+        images.append(map_images(image, shard.n_samples))
+        masks.append(map_masks(mask, shard.n_samples))
     return StoredSamples(dataset.records, images, masks, dataset.places)
 
 
