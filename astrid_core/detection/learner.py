@@ -8,6 +8,7 @@ from monai.networks.nets import BasicUNet
 
 from astrid_core.detection.augment import Windows
 from astrid_core.detection.loss import realbogus_loss
+from astrid_core.detection.unet import copied_weights
 
 _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
@@ -66,9 +67,7 @@ class Learner:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the network's tensors, on the CPU."""
-        return {
-            name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
-        }
+        return copied_weights(self.network)
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on but the batch: tensors, numbers, text."""

@@ -139,6 +139,11 @@ def load_model(
     return RealBogusModel(network=network, card=card, sha256=sha256, device=target)
 
 
+def copied_weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of a network's tensors, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
 def save_weights(network: torch.nn.Module, path: Path) -> str:
     """Write a network's tensors as safetensors; returns the file's SHA-256."""
     tensors = {

@@ -18,7 +18,7 @@ from astrid_core.monitoring.intervals import wilson_interval
 from astrid_core.settings import Settings
 from astrid_core.training.frames import record_of
 from astrid_core.training.labelled import Labelled, lately_validated
-from astrid_core.training.quality import QualityReport, assess_quality
+from astrid_core.training.quality import DEGRADED_WORTH, QualityReport, assess_quality
 from dbschema.models import Detection, DetectionConsensus, TrainingDataset
 
 HEALTH_VERSION = "1"
@@ -31,7 +31,6 @@ MAX_INDEX = 0.25
 """Population stability index of confidences that is called drift (Siddiqi 2006)."""
 
 _LEAST_COMPARED = 50
-_DEGRADED = 0.5
 FINGERPRINTS = ("training_data_quality", "champion_drift")
 
 
@@ -189,7 +188,7 @@ def _quality(lately: Sequence[Labelled]) -> QualityReport | None:
 
 def _image_quality(one: Labelled) -> float:
     """Unmasked share of a detection's difference image, half of it where degraded."""
-    return one.frame.unmasked * (_DEGRADED if one.frame.is_degraded else 1.0)
+    return one.frame.unmasked * (DEGRADED_WORTH if one.frame.is_degraded else 1.0)
 
 
 def _drift(connection: Connection, lately: Sequence[Labelled], since: dt.datetime) -> Drift:

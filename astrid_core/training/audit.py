@@ -75,8 +75,12 @@ class KnownModel:
         # Of the skies of the bootstrap, those of validation and test were not learnt from, but
         # thresholds and the decision to ship it were.
         seeds = range(first, first + sum(skies.values())) if first is not None else ()
-        groups = data.get("dataset", {}).get("groups", ())
-        return cls(name, frozenset(groups), frozenset(seeds))
+        return cls(name, groups_learnt(data), frozenset(seeds))
+
+
+def groups_learnt(data: Mapping[str, Any]) -> frozenset[str]:
+    """Groups of sky that a model was trained on, its ancestors included, by its card's data."""
+    return frozenset(data.get("dataset", {}).get("groups", ()))
 
 
 def audit(

@@ -24,7 +24,6 @@ from astrid_core.errors import AstridError, DatasetFrozenError, EmptyDatasetErro
 from astrid_core.identity import derive_id, sha256_file
 from astrid_core.parallel import map_frames
 from astrid_core.simulation.config import SceneConfig
-from astrid_core.sky import pixel_scale_arcsec
 from astrid_core.stages.bench import Bench
 from astrid_core.stages.outcome import StagedObject
 from astrid_core.training.audit import Finding, KnownModel, audit, sky_of
@@ -160,11 +159,14 @@ def place_of(one: Labelled) -> Place:
     if one.subtype == "moving":
         # Whatever moves in a field may be one thing: each of its detections is an object apart.
         ties.append(("moving", frame.survey, frame.field))
-    scale = (
-        None if frame.footprint is None else pixel_scale_arcsec(frame.footprint, frame.width_pix)
-    )
     return Place(
-        frame.survey, frame.field, frame.night.isoformat(), one.ra, one.dec, scale, tuple(ties)
+        frame.survey,
+        frame.field,
+        frame.night.isoformat(),
+        one.ra,
+        one.dec,
+        frame.scale_arcsec,
+        tuple(ties),
     )
 
 
@@ -232,7 +234,11 @@ def _tasks(
     by_frame: dict[UUID, list[Labelled]] = defaultdict(list)
     for one in found:
         by_frame[one.frame.difference_run_id].append(one)
-    learnt = {cell for split, cell in splits.values() if split == "train"}
+    learnt = frozenset(cell for split, cell in splits.values() if split == "train")
+    held: dict[str, list[Place]] = defaultdict(list)
+    for one in found:
+        if splits.get(one.detection_id, ("train", ""))[0] != "train":
+            held[one.frame.field].append(places[one.detection_id])
     tasks = []
     for run in sorted(by_frame, key=lambda run: _frame_order(by_frame[run][0], run)):
         on_frame = by_frame[run]
@@ -249,13 +255,8 @@ def _tasks(
                 known=tuple((one.x_pix, one.y_pix, one.is_real) for one in on_frame),
                 n_injections=request.injections_per_frame if in_train else 0,
                 seed=request.seed,
-                train_cells=frozenset(learnt),
-                held=tuple(
-                    places[one.detection_id]
-                    for one in found
-                    if splits.get(one.detection_id, ("train", ""))[0] != "train"
-                    and one.frame.field == on_frame[0].frame.field
-                ),
+                train_cells=learnt,
+                held=tuple(held[on_frame[0].frame.field]),
                 differencing=differencing.get(survey, DifferenceConfig()),
             )
         )

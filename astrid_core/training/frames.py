@@ -17,7 +17,7 @@ from astrid_core.errors import AstridError
 from astrid_core.frame import Frame, read_frame
 from astrid_core.identity import derive_id
 from astrid_core.simulation.injection import inject_sources, plan_injections
-from astrid_core.sky import pixel_scale_arcsec, sky_position
+from astrid_core.sky import sky_position
 from astrid_core.stages.bench import Bench
 from astrid_core.training.cutting import Positions, cut_samples, peak_scorr
 from astrid_core.training.labelled import FrameSource, Labelled
@@ -162,9 +162,7 @@ def _of_frame(frame: FrameSource) -> dict[str, Any]:
         "observation_time": None if time is None else time.isoformat(),
         "fwhm_pix": frame.fwhm_pix,
         "mpix": frame.mpix,
-        "scale_arcsec": None
-        if frame.footprint is None
-        else pixel_scale_arcsec(frame.footprint, frame.width_pix),
+        "scale_arcsec": frame.scale_arcsec,
     }
 
 
@@ -233,8 +231,7 @@ def _free(
 
 def _place(frame: FrameSource, science: Frame, x_pix: float, y_pix: float) -> Place:
     ra, dec = sky_position(science.wcs, x_pix, y_pix)
-    scale = _of_frame(frame)["scale_arcsec"]
-    return Place(frame.survey, frame.field, frame.night.isoformat(), ra, dec, scale)
+    return Place(frame.survey, frame.field, frame.night.isoformat(), ra, dec, frame.scale_arcsec)
 
 
 def _injection_record(

@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from astrid_core.curation.consensus import MEASURING, VerdictEvent, standing
 from astrid_core.curation.current import USABLE, is_of_current_run
 from astrid_core.curation.details import of_detections
+from astrid_core.sky import pixel_scale_arcsec
 from astrid_core.training.request import MODEL_NEGATIVE_CONFIDENCE, CollectionRequest
 from astrid_core.training.samples import LabelSource
 from dbschema.models import (
@@ -63,8 +64,6 @@ class FrameSource:
         Share of the difference image that is searched.
     mpix
         10⁶ searched pixels.
-    scale_arcsec
-        Arcsec per pixel; None without WCS.
     """
 
     observation_id: UUID
@@ -86,6 +85,13 @@ class FrameSource:
     mpix: float
     footprint: Sequence[Sequence[float]] | None
     width_pix: int
+
+    @property
+    def scale_arcsec(self) -> float | None:
+        """Arcsec per pixel; None without WCS."""
+        return (
+            None if self.footprint is None else pixel_scale_arcsec(self.footprint, self.width_pix)
+        )
 
 
 @dataclass(frozen=True)
@@ -150,11 +156,6 @@ def labelled_detections(
 def lately_validated(connection: Connection, since: dt.datetime) -> list[Labelled]:
     """Detections that people decided, or decided otherwise, since a time; a source once."""
     return _once_per_source(_validated(connection, DetectionConsensus.updated_at >= since))[0]
-
-
-def known_surveys(connection: Connection, names: Sequence[str]) -> set[str]:
-    """Those of some surveys that anything was ever ingested of."""
-    return set(connection.scalars(select(Survey.name).where(Survey.name.in_(names))))
 
 
 # --- queries ------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from astrid_core.detection.card import ModelCard
 from astrid_core.detection.registry import ChampionRef, champion, set_champion, upsert_model
 from astrid_core.errors import NothingToRevertError
+from astrid_core.training.audit import groups_learnt
 from astrid_core.training.figures import average_precision, right_share
 from astrid_core.training.judged import Judgement, TestSet
 from astrid_core.training.resampling import Estimate, estimate
@@ -91,11 +92,6 @@ class Decision:
     reason: str
 
 
-def trained_groups(card: ModelCard) -> frozenset[str]:
-    """Groups of sky that a model was trained on, its ancestors included."""
-    return frozenset(card.data.get("dataset", {}).get("groups", ()))
-
-
 def compare(
     test: TestSet,
     candidate: Judgement,
@@ -128,8 +124,8 @@ def compare(
             )
             for name, chosen in slices.items()
         ),
-        seen_by_champion=tuple(sorted(groups & trained_groups(champion_card))),
-        seen_by_candidate=tuple(sorted(groups & trained_groups(candidate_card))),
+        seen_by_champion=tuple(sorted(groups & groups_learnt(champion_card.data))),
+        seen_by_candidate=tuple(sorted(groups & groups_learnt(candidate_card.data))),
     )
 
 

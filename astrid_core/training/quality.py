@@ -19,7 +19,7 @@ F64 = NDArray[np.float64]
 
 ANOMALY_RATIO = (0.1, 0.9)
 MIN_IMAGE_QUALITY = 0.7
-_DEGRADED = 0.5
+DEGRADED_WORTH = 0.5
 """What a sample of a degraded frame counts."""
 
 _LEAST_TO_SUSPECT = 10
@@ -75,7 +75,7 @@ class QualityReport:
 def image_quality(images: F32, is_degraded: bool) -> F64:
     """Quality (n,) of samples' images, 0 to 1."""
     valid = images[:, IMAGE_PLANES.index("validity")].mean(axis=(1, 2), dtype=np.float64)
-    return np.asarray(valid * (_DEGRADED if is_degraded else 1.0))
+    return np.asarray(valid * (DEGRADED_WORTH if is_degraded else 1.0))
 
 
 def assess_quality(

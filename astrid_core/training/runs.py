@@ -29,12 +29,14 @@ from astrid_core.detection.registry import (
 from astrid_core.detection.unet import (
     RealBogusModel,
     choose_device,
+    copied_weights,
     load_model,
     save_weights,
 )
 from astrid_core.errors import NoSuchItemError, TrainingRunError
 from astrid_core.settings import Settings
 from astrid_core.storage import ObjectStore
+from astrid_core.training.audit import groups_learnt
 from astrid_core.training.calibration import Calibrated, calibrate_on
 from astrid_core.training.closing import failure, update_run
 from astrid_core.training.config import TRAINING_VERSION, TrainingConfig
@@ -46,7 +48,6 @@ from astrid_core.training.promotion import (
     compare,
     last_decision,
     settle,
-    trained_groups,
 )
 from astrid_core.training.report import ReportInput, report_html, worst_errors
 from astrid_core.training.scoring import score_samples
@@ -216,7 +217,7 @@ def _train(
         train,
         val,
         parent.card.architecture,
-        _weights(incumbent) if is_tuned else None,
+        copied_weights(incumbent.network) if is_tuned else None,
         config,
         device,
         checkpoint=place.checkpoint(order.run_id),
@@ -282,7 +283,7 @@ def _data(config: TrainingConfig, dataset: StoredDataset, parent: ChampionRef) -
     groups = {record.group_key for record in dataset.records if record.split != "test"}
     inherited: Mapping[str, Any] = {}
     if config.start_from == "champion":
-        groups |= trained_groups(parent.card)
+        groups |= groups_learnt(parent.card.data)
         inherited = parent.card.data
     return {
         **inherited,
@@ -335,10 +336,6 @@ def _params(order: Order, dataset: StoredDataset, parent: ChampionRef) -> dict[s
 def _loaded(ref: ChampionRef, config: TrainingConfig | None = None) -> RealBogusModel:
     device = "auto" if config is None else config.device
     return load_model(ref.weights, ref.card, ref.sha256, device)
-
-
-def _weights(model: RealBogusModel) -> dict[str, torch.Tensor]:
-    return {name: value.cpu().clone() for name, value in model.network.state_dict().items()}
 
 
 # --- rows ---------------------------------------------------------------------------------
