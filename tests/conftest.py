@@ -43,6 +43,11 @@ class S3Store:
     secret_access_key: str
     region: str = "auto"
 
+    def open(self) -> ObjectStore:
+        """A client of it."""
+        keys = (SecretStr(self.access_key_id), SecretStr(self.secret_access_key))
+        return ObjectStore(self.endpoint, self.bucket, *keys)
+
 
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
@@ -114,23 +119,22 @@ def s3_server(servers_folder: Path) -> Iterator[EmbeddedObjectStore]:
 @pytest.fixture(scope="session")
 def s3(s3_server: EmbeddedObjectStore) -> S3Store:
     """A bucket on a real S3 server, shared by the session's tests."""
-    s3_server.ensure_bucket("astrid")
-    return S3Store(
-        endpoint=s3_server.endpoint,
-        bucket="astrid",
-        access_key_id=s3_server.access_key_id,
-        secret_access_key=s3_server.secret_access_key,
-    )
+    return make_bucket(s3_server, "astrid")
+
+
+def make_bucket(server: EmbeddedObjectStore, name: str) -> S3Store:
+    """A bucket made through the server: one made behind its back it may not see for a second."""
+    bucket = S3Store(server.endpoint, name, server.access_key_id, server.secret_access_key)
+    bucket.open().ensure_bucket()
+    return bucket
 
 
 @pytest.fixture
 def s3_empty(s3: S3Store) -> S3Store:
     """A bucket that is new, empty and this test's own."""
-    bucket = f"test-{secrets.token_hex(6)}"
-    ObjectStore(
-        s3.endpoint, bucket, SecretStr(s3.access_key_id), SecretStr(s3.secret_access_key)
-    ).ensure_bucket()
-    return replace(s3, bucket=bucket)
+    bucket = replace(s3, bucket=f"test-{secrets.token_hex(6)}")
+    bucket.open().ensure_bucket()
+    return bucket
 
 
 def real_data_folder() -> Path:

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
@@ -30,7 +29,7 @@ from dbschema.migrate import upgrade
 from dbschema.models import Detection, TrainingDataset, TrainingSample
 from dbschema.transactions import transaction_at
 from tests import rows
-from tests.conftest import copy_of
+from tests.conftest import copy_of, make_bucket
 from tests.review import expert, judge
 from tests.sky_to_learn_from import FWHM, NIGHTS, PLACES, Sky, make_pair, store_sky
 
@@ -44,10 +43,7 @@ REQUEST = CollectionRequest(
 
 @pytest.fixture(scope="module")
 def store(s3_server: EmbeddedObjectStore) -> ObjectStore:
-    bucket = f"test-{uuid4().hex[:12]}"
-    s3_server.ensure_bucket(bucket)
-    keys = (SecretStr(s3_server.access_key_id), SecretStr(s3_server.secret_access_key))
-    return ObjectStore(s3_server.endpoint, bucket, *keys)
+    return make_bucket(s3_server, f"test-{uuid4().hex[:12]}").open()
 
 
 @pytest.fixture(scope="module")
