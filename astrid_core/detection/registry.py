@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MODEL_NAME = "astrid-realbogus"
 CHAMPION = "champion"
 
-_EXPERIMENT = "astrid-realbogus"
+MODEL_EXPERIMENT = "astrid-realbogus"
 _WEIGHTS = "weights.safetensors"
 _CARD = "card.json"
 _DESCRIPTION = "MLmodel"
@@ -356,11 +356,10 @@ def _register_shipped(client: "MlflowClient", weights: Path, card: ModelCard) ->
     return _create_version(client, run_id, card, "bootstrap", description)
 
 
-def experiment_id(client: "MlflowClient") -> str:
-    """Id of the experiment that models are made in, which is made if need be."""
-    experiment = client.get_experiment_by_name(_EXPERIMENT)
-    found = experiment.experiment_id if experiment else client.create_experiment(_EXPERIMENT)
-    return str(found)
+def experiment_id(client: "MlflowClient", name: str = MODEL_EXPERIMENT) -> str:
+    """Id of an experiment, by default of that in which models are made; made if need be."""
+    experiment = client.get_experiment_by_name(name)
+    return str(experiment.experiment_id if experiment else client.create_experiment(name))
 
 
 def _log_model(client: "MlflowClient", run_id: str, weights: Path, card: ModelCard) -> None:

@@ -7,8 +7,7 @@ never waits for it, and no run is left running.
 import datetime as dt
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,11 +15,12 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy import Connection, func, select, update
 
-from astrid_core.detection.registry import mlflow_client, mlflow_errors
+from astrid_core.detection.registry import experiment_id, mlflow_client, mlflow_errors
 from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import QualityReport
 from astrid_core.training.samples import SampleRecord, map_images, map_masks
 from astrid_core.training.stored import StoredDataset
+from astrid_core.training.tracking import DIGEST_CHARS, Tracked, tracked
 from dbschema.models import TrainingDataset
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 EXPERIMENT = "astrid-training-data"
 _DATASET_TAG = "astrid.dataset_id"
 _EXAMPLES = 10
-_DIGEST_CHARS = 36  # MLflow keeps no more
 
 
 def unlogged(connection: Connection, older_than_s: float) -> list[UUID]:
@@ -74,16 +73,16 @@ def log_dataset(
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
         known = client.search_runs(
-            [_experiment(client)],
+            [experiment_id(client, EXPERIMENT)],
             f"tags.`{_DATASET_TAG}` = '{row['id']}' and attributes.status = 'FINISHED'",
             max_results=1,
         )
         if known:
             return str(known[0].info.run_id)
         tags = {_DATASET_TAG: str(row["id"]), "astrid.digest": row["digest"]}
-        with _ended_run(client, f"training_data_{row['id']}", tags) as run_id:
-            _log(client, run_id, store, row, dataset.records)
-    return run_id
+        with tracked(mlflow_uri, f"training_data_{row['id']}", tags, EXPERIMENT) as run:
+            _log(run, store, row, dataset.records)
+    return run.run_id
 
 
 def log_health(mlflow_uri: str, day: dt.date, metrics: Mapping[str, float]) -> str:
@@ -95,43 +94,22 @@ def log_health(mlflow_uri: str, day: dt.date, metrics: Mapping[str, float]) -> s
         If MLflow does not answer.
     """
     with mlflow_errors(mlflow_uri):
-        client = mlflow_client(mlflow_uri)
-        with _ended_run(client, f"training_data_health_{day}", {"astrid.day": str(day)}) as run_id:
-            for name, value in metrics.items():
-                client.log_metric(run_id, name, value)
-    return run_id
-
-
-@contextmanager
-def _ended_run(client: "MlflowClient", name: str, tags: Mapping[str, str]) -> Iterator[str]:
-    """A run that ends, however it goes."""
-    experiment_id = _experiment(client)
-    run_id = str(client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
-    try:
-        yield run_id
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
-        raise
-    client.set_terminated(run_id, "FINISHED")
-
-
-def _experiment(client: "MlflowClient") -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
+        name, tags = f"training_data_health_{day}", {"astrid.day": str(day)}
+        with tracked(mlflow_uri, name, tags, EXPERIMENT) as run:
+            run.figures(metrics)
+    return run.run_id
 
 
 def _log(
-    client: "MlflowClient",
-    run_id: str,
+    run: Tracked,
     store: "ObjectStore",
     row: Mapping[str, Any],
     records: Sequence[SampleRecord],
 ) -> None:
     quality = QualityReport(**row["quality"])
-    for name, value in metrics_of(row, quality).items():
-        client.log_metric(run_id, name, value)
-    for name, text in params_of(row, quality).items():
-        client.log_param(run_id, name, text)
+    client, run_id = run.client, run.run_id
+    run.figures(metrics_of(row, quality))
+    run.params(params_of(row, quality))
     client.log_dict(run_id, dict(row["quality"]), "quality.json")
     client.log_dict(run_id, dict(row["audit"]), "audit.json")
     _log_input(client, run_id, row)
@@ -194,7 +172,7 @@ def _log_input(client: "MlflowClient", run_id: str, row: Mapping[str, Any]) -> N
 
     dataset = Dataset(
         name=f"{row['name']} version {row['version']}"[:500],
-        digest=row["digest"][:_DIGEST_CHARS],
+        digest=row["digest"][:DIGEST_CHARS],
         source_type="astrid",
         source=json.dumps({"dataset_id": str(row["id"]), "digest": row["digest"]}),
         profile=json.dumps({"total_samples": row["total_samples"]}),

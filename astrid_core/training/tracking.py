@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from astrid_core.detection.registry import (
+    MODEL_EXPERIMENT,
     experiment_id,
     mlflow_client,
     mlflow_errors,
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from astrid_core.training.fitting import Progress
 
 TRAINING_TAG = "astrid.training_run"
-_DIGEST_LONGEST = 36
+DIGEST_CHARS = 36
+"""MLflow keeps no more of a digest."""
+
 _SENT_AT_ONCE = 50
 
 
@@ -42,7 +45,7 @@ class Tracked:
         source = f"astrid://training/datasets/{dataset.id}"
         named = Dataset(
             name=f"{dataset.row['name']} v{dataset.row['version']}",
-            digest=str(dataset.row["digest"])[:_DIGEST_LONGEST],
+            digest=str(dataset.row["digest"])[:DIGEST_CHARS],
             source_type="astrid",
             source=source,
         )
@@ -82,7 +85,9 @@ class Tracked:
 
 
 @contextmanager
-def tracked(mlflow_uri: str, name: str, tags: Mapping[str, str]) -> Iterator[Tracked]:
+def tracked(
+    mlflow_uri: str, name: str, tags: Mapping[str, str], experiment: str = MODEL_EXPERIMENT
+) -> Iterator[Tracked]:
     """An MLflow run that ends with what is done in it: finished, failed or killed.
 
     Raises
@@ -93,7 +98,7 @@ def tracked(mlflow_uri: str, name: str, tags: Mapping[str, str]) -> Iterator[Tra
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
         run_id = client.create_run(
-            experiment_id(client), run_name=name, tags=dict(tags)
+            experiment_id(client, experiment), run_name=name, tags=dict(tags)
         ).info.run_id
     run = Tracked(client, run_id)
     try:
