@@ -61,5 +61,10 @@ def utc(time: dt.datetime) -> dt.datetime:
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
+def time_of(text: str) -> dt.datetime:
+    """The time that a token holds."""
+    return utc(dt.datetime.fromisoformat(text))
+
+
 UtcTime = Annotated[dt.datetime, BeforeValidator(as_written), AfterValidator(utc)]
 """A time, UTC where it does not say."""

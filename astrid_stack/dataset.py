@@ -5,8 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import requests
-
+from astrid_stack.api_client import ApiClient
 from astrid_stack.credentials import Credential
 from astrid_stack.errors import StackError
 from astrid_stack.state import State
@@ -34,7 +33,8 @@ def collect_dataset(
         "description": "What the demo found, judged by the simulator's truth.",
         "injections_per_frame": injections_per_frame,
     }
-    answer = _ask(state, "POST", "/training/datasets/collect", json=body)
+    api = ApiClient(state.address("api"), Credential("key", state.token()))
+    answer: dict[str, Any] = api.ask("POST", "/training/datasets/collect", _TIMEOUT_S, json=body)
     deadline = time.monotonic() + _LONGEST_S
     while "status_url" in answer:
         if answer["status"] == "failed":
@@ -43,35 +43,13 @@ def collect_dataset(
                 remedy=f"Its run is at {answer['dagster']}.",
             )
         if answer["dataset_url"] is not None:
-            return _ask(state, "GET", answer["dataset_url"])
+            found: dict[str, Any] = api.ask("GET", answer["dataset_url"], _TIMEOUT_S)
+            return found
         if time.monotonic() > deadline:
             raise StackError(
                 f"The dataset was not collected in {_LONGEST_S:.0f} s.",
                 remedy=f"Its run is at {answer['dagster']}.",
             )
         time.sleep(2.0)
-        answer = _ask(state, "GET", answer["status_url"])
+        answer = api.ask("GET", answer["status_url"], _TIMEOUT_S)
     return answer
-
-
-def _ask(state: State, method: str, path: str, **request: Any) -> dict[str, Any]:
-    headers = Credential("key", state.token()).headers
-    address = f"{state.address('api')}{path}"
-    with requests.Session() as session:
-        session.trust_env = False  # a ~/.netrc would be sent in place of our own headers
-        try:
-            answer = session.request(
-                method, address, headers=headers, timeout=_TIMEOUT_S, **request
-            )
-        except requests.RequestException as error:
-            raise StackError(
-                f"The API at {address} did not answer: {error}",
-                remedy="Run 'astrid status', then 'astrid up'.",
-            ) from error
-    if not answer.ok:
-        raise StackError(
-            f"The API refused {method} {path}: {answer.text}",
-            remedy="Its log says more: 'astrid status' names the folder.",
-        )
-    found: dict[str, Any] = answer.json()
-    return found

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import requests
 from numpy.typing import NDArray
 
 from astrid_core.curation import access
@@ -21,6 +20,7 @@ from astrid_core.simulation.recovery import FAINTEST_SNR, match_changes
 from astrid_core.simulation.survey import parse_archive_name, scene_of
 from astrid_core.simulation.truth import truth_of
 from astrid_core.surveys.config import SurveyConfig
+from astrid_stack.api_client import ApiClient
 from astrid_stack.credentials import Credential
 from astrid_stack.errors import StackError
 from astrid_stack.state import State
@@ -29,7 +29,6 @@ from dbschema.transactions import transaction_at
 NAME = "truth"
 _KEY_LIFETIME = dt.timedelta(hours=1)
 _PER_PAGE = 500
-_TIMEOUT_S = 30.0
 _SUBTYPES = {"transient": "transient", "variable": "variable", "mover": "moving"}
 
 
@@ -113,17 +112,15 @@ class TruthReviewer:
     """
 
     def __init__(self, api: str, credential: Credential, scene: SceneConfig) -> None:
-        self._api = api
+        self._api = ApiClient(api, credential)
         self._scene = scene
-        self._session = requests.Session()
-        self._session.headers.update(credential.headers)
         self._truth: dict[str, NDArray[Any]] = {}
 
     def detections(self, survey: str) -> Iterator[str]:
         """Id of each detection of a survey, a page at a time."""
         query: dict[str, Any] = {"survey": survey, "limit": _PER_PAGE}
         while True:
-            page = self._ask("GET", "/detections", params=query)
+            page = self._api.ask("GET", "/detections", params=query)
             yield from (item["id"] for item in page["items"])
             if page["next"] is None:
                 return
@@ -131,10 +128,10 @@ class TruthReviewer:
 
     def judge(self, detection: str) -> str:
         """Give the verdict that truth has; what it is."""
-        item = self._ask("GET", f"/review/items/{detection}")
+        item = self._api.ask("GET", f"/review/items/{detection}")
         kind = self._planted(item)
         verdict = "bogus" if kind is None else "real"
-        self._ask(
+        self._api.ask(
             "POST",
             f"/detections/{detection}/validations",
             json={
@@ -164,25 +161,3 @@ class TruthReviewer:
         place = (item["x_pix"], item["y_pix"], item["is_negative"])
         [match] = match_changes(truth, [place], item["difference_fwhm_pix"])
         return None if match < 0 else str(truth["kind"][match])
-
-    def _ask(self, method: str, path: str, **request: Any) -> Any:
-        """Answer of the API, waiting where it says that this is too fast."""
-        while True:
-            try:
-                answer = self._session.request(
-                    method, f"{self._api}{path}", timeout=_TIMEOUT_S, **request
-                )
-            except requests.RequestException as error:
-                raise StackError(
-                    f"The API at {self._api} did not answer: {error}",
-                    remedy="Run 'astrid status', then 'astrid up'.",
-                ) from error
-            if answer.status_code == requests.codes.too_many_requests:
-                time.sleep(float(answer.headers["Retry-After"]))
-                continue
-            if not answer.ok:
-                raise StackError(
-                    f"The API refused {method} {path}: {answer.text}",
-                    remedy="Its log says more: 'astrid status' names the folder.",
-                )
-            return answer.json()

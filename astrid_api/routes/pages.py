@@ -1,6 +1,5 @@
 """The pages: review, what was judged, one detection."""
 
-import datetime as dt
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from astrid_api.access import Reviewer, SessionCookie, Viewer
 from astrid_api.pages import module, own_page
-from astrid_api.paging import from_token, to_token, utc
+from astrid_api.paging import from_token, time_of, to_token
 from astrid_api.routes.training import linked_lineage
 from astrid_api.services import TheServices
 from astrid_core.curation.details import detection_details
@@ -69,7 +68,7 @@ def judged(
     """What people judged, the latest first."""
     after = None
     if query.after is not None:
-        after = JudgedCursor(*from_token(query.after, _time, UUID))
+        after = JudgedCursor(*from_token(query.after, time_of, UUID))
     by = user.id if query.mine else None
     found, following = services.ask(lambda c: list_judged(c, query, by, after, _PER_PAGE))
     surveys, _ = services.ask(list_surveys)
@@ -103,7 +102,3 @@ def one_sample(
 ) -> HTMLResponse:
     """A training sample with all that it was made from."""
     return own_page("sample.html", user, cookie, found=linked_lineage(services, sample_id))
-
-
-def _time(text: str) -> dt.datetime:
-    return utc(dt.datetime.fromisoformat(text))

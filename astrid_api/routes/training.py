@@ -4,7 +4,6 @@ Dagster collects; it is asked in the name of whoever asks here.
 """
 
 import asyncio
-import datetime as dt
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from astrid_api.access import Operator, Viewer
-from astrid_api.paging import After, Limit, Page, from_token, to_token, utc
+from astrid_api.paging import After, Limit, Page, from_token, time_of, to_token
 from astrid_api.problems import Problem, ProblemAnswer, problem_of, responses
 from astrid_api.routes.runs import ASKED_BY_TAG, dagster_of
 from astrid_api.services import Services, TheServices
@@ -283,7 +282,7 @@ def datasets(
     _: Viewer, services: TheServices, query: Annotated[DatasetQuery, Query()]
 ) -> Page[ListedDataset]:
     """Training datasets, the latest first."""
-    after = query.after and DatasetCursor(*from_token(query.after, _time, UUID))
+    after = query.after and DatasetCursor(*from_token(query.after, time_of, UUID))
     found, following = services.ask(
         lambda c: browse.list_datasets(c, query, after or None, query.limit)
     )
@@ -353,10 +352,6 @@ def _shown(dataset_id: UUID, one: ListedSample) -> ShownSample:
         lineage_url=f"/training/samples/{one.id}",
         detection_url=None if one.detection_id is None else f"/detections/{one.detection_id}",
     )
-
-
-def _time(text: str) -> dt.datetime:
-    return utc(dt.datetime.fromisoformat(text))
 
 
 def _position(text: str) -> int:

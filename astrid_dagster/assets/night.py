@@ -228,6 +228,11 @@ def describe(
     return metadata
 
 
+def schema_of(**columns: str) -> dg.TableSchema:
+    """Schema of a shown table; stated, because a table without rows has none to infer it from."""
+    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+
+
 def inline_picture(title: str, png: bytes) -> dg.MarkdownMetadataValue:
     """A PNG as metadata that carries the picture itself."""
     encoded = base64.b64encode(png).decode()

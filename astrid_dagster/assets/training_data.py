@@ -22,7 +22,7 @@ from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import ANOMALY_RATIO, MIN_IMAGE_QUALITY
 from astrid_core.training.request import COLLECTION_OP, CollectionRequest
 from astrid_dagster import tags
-from astrid_dagster.assets.night import fits_out, inline_picture, open_bench, table_out
+from astrid_dagster.assets.night import fits_out, inline_picture, open_bench, schema_of, table_out
 from astrid_dagster.io_managers.values import Derived, DerivedRows, StoredFile, TableRows
 from astrid_dagster.partitions import configured_surveys, dataset_partitions
 from astrid_dagster.resources import StoreResource, TrainingLedger
@@ -211,7 +211,7 @@ def _split_table(n_by_split: dict[str, Any]) -> dg.TableMetadataValue:
 def _table(records: list[dict[str, Any]], **columns: str) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [dg.TableRecord(record) for record in records],
-        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+        schema=schema_of(**columns),
     )
 
 

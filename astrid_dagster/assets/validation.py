@@ -14,7 +14,7 @@ from astrid_core.curation.snapshot import LABELS_VERSION, Labels, read_labels
 from astrid_core.curation.taxonomy import CURRENT
 from astrid_core.settings import get_settings
 from astrid_dagster import tags
-from astrid_dagster.assets.night import table_out
+from astrid_dagster.assets.night import schema_of, table_out
 from astrid_dagster.io_managers.values import Derived, DerivedRows, TableRows
 from astrid_dagster.resources import DatabaseResource
 from dbschema.models import LabelSnapshot, SnapshotLabel
@@ -117,7 +117,7 @@ def _table_of_labels(labels: Labels) -> dg.TableMetadataValue:
             for survey, counts in sorted(labels.by_survey.items())
             for label, count in sorted(counts.items())
         ],
-        schema=_schema(survey="string", label="string", detections="int"),
+        schema=schema_of(survey="string", label="string", detections="int"),
     )
 
 
@@ -129,7 +129,7 @@ def _table_of_subtypes(labels: Labels) -> dg.TableMetadataValue:
             for label, counts in sorted(labels.by_subtype.items())
             for subtype, count in sorted(counts.items())
         ],
-        schema=_schema(label="string", subtype="string", detections="int"),
+        schema=schema_of(label="string", subtype="string", detections="int"),
     )
 
 
@@ -152,15 +152,10 @@ def _table_of_roles(labels: Labels) -> dg.TableMetadataValue:
             )
             for role, done in sorted(labels.by_role.items())
         ],
-        schema=_schema(
+        schema=schema_of(
             role="string",
             reviewers="int",
             **dict.fromkeys(("real", "bogus", "unsure", "withdrawn"), "int"),
             **dict.fromkeys(("as the label", "gold right", "repeats alike"), "string"),
         ),
     )
-
-
-def _schema(**columns: str) -> dg.TableSchema:
-    """Stated, because a table without rows has none to infer it from."""
-    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])

@@ -3,13 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from astrid_api.app import create_app
@@ -17,26 +16,8 @@ from astrid_api.settings import ApiSettings
 from astrid_core.curation.access import ROLES, Role, issue_sign_in_link
 from astrid_core.storage import ObjectStore
 from astrid_stack.ports import LOOPBACK, any_free_port
-from astrid_stack.postgres import EmbeddedPostgres
-from dbschema.transactions import transaction_at
 from tests.callers import HERE, Person, person
 from tests.conftest import S3Store
-from tests.training import Frozen, freeze_dataset
-
-
-@pytest.fixture(scope="session")
-def frozen_template(
-    postgres_server: EmbeddedPostgres, migrated_template: str, s3: S3Store
-) -> tuple[str, Frozen]:
-    """Name of a database with a training dataset, to copy, and the dataset."""
-    name = f"test_frozen_{uuid4().hex[:8]}"
-    server = create_engine(postgres_server.url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
-    server.dispose()
-    keys = (SecretStr(s3.access_key_id), SecretStr(s3.secret_access_key))
-    with transaction_at(postgres_server.url_of(name)) as connection:
-        return name, freeze_dataset(connection, ObjectStore(s3.endpoint, s3.bucket, *keys))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,26 +19,10 @@ from astrid_core.curation.access import Role
 from astrid_core.storage import ObjectStore
 from astrid_core.training.manifest import read_manifest
 from astrid_core.training.samples import pixels_sha256
-from astrid_stack.postgres import EmbeddedPostgres
 from dbschema.models import TrainingDataset
 from tests import rows
 from tests.callers import HERE, Person
-from tests.conftest import copy_of
 from tests.training import Frozen
-
-
-@pytest.fixture
-def migrated_url(
-    postgres_server: EmbeddedPostgres, frozen_template: tuple[str, Frozen]
-) -> Iterator[str]:
-    """A database of this test's own with the dataset in it."""
-    with copy_of(postgres_server, frozen_template[0]) as url:
-        yield url
-
-
-@pytest.fixture
-def frozen(frozen_template: tuple[str, Frozen]) -> Frozen:
-    return frozen_template[1]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The notebooks, executed as people run them, against a running API."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -8,9 +7,8 @@ import pytest
 from nbclient import NotebookClient
 
 from astrid_core.curation.access import Role
-from astrid_stack.postgres import EmbeddedPostgres
 from tests.callers import Person
-from tests.conftest import REPOSITORY, copy_of
+from tests.conftest import REPOSITORY
 from tests.training import Frozen
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("*.ipynb"))
@@ -18,20 +16,6 @@ NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("*.ipynb"))
 
 def test_there_are_both() -> None:
     assert {path.stem for path in NOTEBOOKS} == {"real_data_loading", "model_training"}
-
-
-@pytest.fixture
-def migrated_url(
-    postgres_server: EmbeddedPostgres, frozen_template: tuple[str, Frozen]
-) -> Iterator[str]:
-    """A database of this test's own with the dataset in it."""
-    with copy_of(postgres_server, frozen_template[0]) as url:
-        yield url
-
-
-@pytest.fixture
-def frozen(frozen_template: tuple[str, Frozen]) -> Frozen:
-    return frozen_template[1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

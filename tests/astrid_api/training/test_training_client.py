@@ -5,7 +5,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,26 +23,10 @@ from astrid_core.training.dataset import (
     collate,
 )
 from astrid_stack.ports import any_free_port
-from astrid_stack.postgres import EmbeddedPostgres
 from tests.callers import Person
-from tests.conftest import copy_of
 from tests.training import Frozen
 
 SERVER_SIDE = ("dagster", "sqlalchemy", "fastapi", "boto3", "mlflow", "astropy", "dbschema")
-
-
-@pytest.fixture
-def migrated_url(
-    postgres_server: EmbeddedPostgres, frozen_template: tuple[str, Frozen]
-) -> Iterator[str]:
-    """A database of this test's own with the dataset in it."""
-    with copy_of(postgres_server, frozen_template[0]) as url:
-        yield url
-
-
-@pytest.fixture
-def frozen(frozen_template: tuple[str, Frozen]) -> Frozen:
-    return frozen_template[1]
 
 
 @pytest.fixture
