@@ -104,6 +104,14 @@ class MoffatPsf:
         dy = grid[None, :, None] - (y_pix - np.rint(y_pix))[:, None, None]
         return moffat_pixels(forms, self.beta, dx, dy)
 
+    def points(self, x_pix: float, y_pix: float, offsets_pix: F64) -> F64:
+        """(n, n) profile of the PSF at a position, at points (n,) apart from its centre, 1/px²."""
+        form = self.quadratic_forms(np.array([x_pix]), np.array([y_pix]))[0]
+        x, y = offsets_pix[None, :], offsets_pix[:, None]
+        radius = 1 + form[0, 0] * x**2 + 2 * form[0, 1] * x * y + form[1, 1] * y**2
+        norm = (self.beta - 1) / np.pi * np.sqrt(np.linalg.det(form))
+        return np.asarray(norm * radius**-self.beta)
+
     def to_psf(self, n_stars: int = 0) -> Psf:
         """The same PSF as an AstrID :class:`Psf`: pixel-integrated stamps, polynomial of order 4.
 

@@ -65,9 +65,7 @@ def _galaxy_stamp(psf: MoffatPsf, galaxy: NDArray[np.void], half: int) -> F64:
     """(2·half + 1)² stamp of unit flux, sampled twice per pixel during the convolution."""
     x, y = float(galaxy["x_pix"]), float(galaxy["y_pix"])
     n = 4 * half + 4
-    offsets = (np.arange(n) - n // 2) / 2.0
-    form = psf.quadratic_forms(np.array([x]), np.array([y]))
-    core = _moffat_points(form, psf.beta, offsets)
+    core = psf.points(x, y, (np.arange(n) - n // 2) / 2.0)
     ky = 2 * np.pi * fft.fftfreq(n, 0.5)[:, None]
     kx = 2 * np.pi * fft.rfftfreq(n, 0.5)[None, :]
     light = _galaxy_transform(galaxy, kx, ky)
@@ -90,15 +88,6 @@ def _galaxy_transform(galaxy: NDArray[np.void], kx: F64, ky: F64) -> F64:
     disc = (1 + (scale * k_major) ** 2 + (scale * q * k_minor) ** 2) ** -1.5
     bulge = (1 + (bulge_scale * k_major) ** 2 + (bulge_scale * bulge_q * k_minor) ** 2) ** -1.5
     return np.asarray((1 - galaxy["bulge"]) * disc + galaxy["bulge"] * bulge)
-
-
-def _moffat_points(forms: F64, beta: float, offsets: F64) -> F64:
-    """Unit-flux Moffat sampled at points ``offsets`` apart, per square pixel."""
-    qxx, qyy, qxy = forms[0, 0, 0], forms[0, 1, 1], forms[0, 0, 1]
-    x, y = offsets[None, :], offsets[:, None]
-    radius = 1 + qxx * x**2 + 2 * qxy * x * y + qyy * y**2
-    norm = (beta - 1) / np.pi * np.sqrt(np.linalg.det(forms[0]))
-    return np.asarray(norm * radius**-beta)
 
 
 def _half_width(psf: MoffatPsf, flux: float) -> int:

@@ -8,6 +8,7 @@ satellite trails, a header with a slightly wrong WCS. Any exposure can be render
 import datetime as dt
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from astropy.io import fits
@@ -63,10 +64,54 @@ class SimulatedExposure:
         return truth_of(self.config, self.field_index, self.night, self.filter_band)
 
 
+class ArtefactFamilies(Protocol):
+    """What an exposure gets that is no source, beside the defects of its detector."""
+
+    def add_light(
+        self, light: F64, config: SceneConfig, conditions: Conditions, rng: np.random.Generator
+    ) -> None:
+        """Add to the expected electrons (ny, nx) that reach the detector, in place."""
+
+    def add_charge(self, electrons: F64, config: SceneConfig, rng: np.random.Generator) -> None:
+        """Add to the electrons (ny, nx) of the exposure, in place."""
+
+
+class CommonArtefacts:
+    """Satellite trails and cosmic rays, as often as the configuration says."""
+
+    def add_light(
+        self, light: F64, config: SceneConfig, conditions: Conditions, rng: np.random.Generator
+    ) -> None:
+        """Add a trail, or none."""
+        if rng.random() < config.trail_probability:
+            add_trail(light, rng, conditions.psf.fwhm_pix)
+
+    def add_charge(self, electrons: F64, config: SceneConfig, rng: np.random.Generator) -> None:
+        """Add cosmic rays."""
+        n_hits = int(rng.poisson(config.cosmic_rays * config.area_ratio))
+        add_cosmic_rays(electrons, n_hits, rng)
+
+
+COMMON = CommonArtefacts()
+
+
 def render_exposure(
-    config: SceneConfig, field_index: int, night: dt.date, filter_band: Filter | None = None
+    config: SceneConfig,
+    field_index: int,
+    night: dt.date,
+    filter_band: Filter | None = None,
+    *,
+    conditions: Conditions | None = None,
+    artefacts: ArtefactFamilies = COMMON,
 ) -> SimulatedExposure:
     """Expose a field on a night, in a filter (default: the first).
+
+    Parameters
+    ----------
+    conditions
+        In place of those that the configuration draws.
+    artefacts
+        What it gets beside what the detector does to it by itself.
 
     Raises
     ------
@@ -74,16 +119,14 @@ def render_exposure(
         If the survey has no such exposure.
     """
     band = require_exposure(config, field_index, night, filter_band)
-    conditions = conditions_of(config, field_index, night, band)
+    conditions = conditions or conditions_of(config, field_index, night, band)
     light = expected_light(config, field_index, band, conditions)
     noise = stream(config, Purpose.PHOTONS, field_index, night, band)
-    artefacts = stream(config, Purpose.ARTEFACTS, field_index, night, band)
-    if artefacts.random() < config.trail_probability:
-        add_trail(light, artefacts, conditions.psf.fwhm_pix)
+    rng = stream(config, Purpose.ARTEFACTS, field_index, night, band)
+    artefacts.add_light(light, config, conditions, rng)
     detector = detector_of(config)
     electrons = noise.poisson(light * detector.response + detector.excess_e).astype(float)
-    n_hits = int(artefacts.poisson(config.cosmic_rays * config.area_ratio))
-    add_cosmic_rays(electrons, n_hits, artefacts)
+    artefacts.add_charge(electrons, config, rng)
     bleed(electrons, config.full_well_adu * config.gain_e_adu)
     electrons += noise.normal(0.0, config.read_noise_e, config.shape)
     adu = np.clip(np.rint(electrons / config.gain_e_adu), 0, config.full_well_adu)
