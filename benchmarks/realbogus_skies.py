@@ -36,6 +36,8 @@ FIRST_SEED = 8_800_000
 REFERENCE_NIGHTS = tuple(dt.date(2025, 5, day) for day in (1, 2, 3))
 SCIENCE_NIGHTS = (dt.date(2025, 5, 10), dt.date(2025, 5, 13))
 FIELDS_PER_SKY = 2
+SNR_RANGE = (3.0, 50.0)
+"""Of injections."""
 
 _HALO_SHARE = 0.12
 _HALO_WIDTH = 2.6
@@ -242,7 +244,7 @@ def _write_sky(task: SkyTask) -> None:
     for night in SCIENCE_NIGHTS:
         exposure = _expose(task, night)
         science = process_exposure(exposure, reject_cosmics=True)
-        write_shard(make_shard(exposure, science, reference, "test"), task.path(night))
+        write_shard(make_shard(exposure, science, reference, "test", SNR_RANGE), task.path(night))
 
 
 def _expose(task: SkyTask, night: dt.date) -> SimulatedExposure:

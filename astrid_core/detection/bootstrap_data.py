@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_core.detection.bootstrap_artefacts import artefacts_of, with_wings
 from astrid_core.detection.planes import planes_reader
 from astrid_core.detection.shards import (
     TRUTH_DTYPE,
@@ -40,6 +41,7 @@ from astrid_core.preprocessing.astrometry import trustworthy_wcs
 from astrid_core.preprocessing.config import CosmicsConfig, PreprocessConfig
 from astrid_core.preprocessing.process import process_frame
 from astrid_core.preprocessing.raw import RawFrame
+from astrid_core.simulation.conditions import conditions_of
 from astrid_core.simulation.injection import inject_sources, plan_injections
 from astrid_core.simulation.scene import SceneConfig, SimulatedExposure, render_exposure
 
@@ -48,10 +50,13 @@ _log = logging.getLogger(__name__)
 FIRST_SEED = 7_700_000
 """Seeds of skies count up from here; the demo's and the tests' lie elsewhere."""
 
-SKIES: dict[Split, int] = {"train": 16, "validation": 5, "test": 5}
+SKIES: dict[Split, int] = {"train": 24, "validation": 6, "test": 6}
 FIELDS_PER_SKY = 2
 SCIENCE_NIGHTS = (dt.date(2025, 3, 10), dt.date(2025, 3, 13))
 REFERENCE_NIGHTS = tuple(dt.date(2025, 3, day) for day in (1, 2, 3))
+
+INJECTED_SNR = (3.0, 200.0)
+"""As bright as artefacts get: else what is bright would be bogus by that alone."""
 
 _UNFILTERED = frozenset({"masked", "sharp", "trail_part", "dipole_partner"})
 _EXTRACTION = {
@@ -129,7 +134,7 @@ def make_field(task: FieldTask) -> list[str]:
         if path.exists():
             continue
         try:
-            exposure = render_exposure(config, task.field_index, night)
+            exposure = expose(config, task.field_index, night)
             # Rejection misses some cosmic rays on real detectors: every other frame skips it.
             science = process_exposure(exposure, reject_cosmics=turn % 2 == 0)
             shard = make_shard(exposure, science, reference, task.split)
@@ -172,10 +177,22 @@ def sky_config(seed: int) -> SceneConfig:
     )
 
 
+def expose(config: SceneConfig, field_index: int, night: dt.date) -> SimulatedExposure:
+    """An exposure of a sky, with the wings of its PSF and artefacts of many shapes."""
+    conditions = conditions_of(config, field_index, night, config.filters[0])
+    return render_exposure(
+        config,
+        field_index,
+        night,
+        conditions=with_wings(conditions, config.seed),
+        artefacts=artefacts_of(config.seed),
+    )
+
+
 def make_reference(config: SceneConfig, field_index: int) -> Frame:
     """Reference of a field, from all its reference nights: what its truth is relative to."""
     frames = [
-        process_exposure(render_exposure(config, field_index, night), reject_cosmics=True)
+        process_exposure(expose(config, field_index, night), reject_cosmics=True)
         for night in config.reference_nights
     ]
     return build_reference(frames, ReferenceConfig()).frame
@@ -192,9 +209,10 @@ def make_shard(
     science: Frame,
     reference: Frame,
     split: Split,
+    snr_range: tuple[float, float] = INJECTED_SNR,
 ) -> Shard:
     """Inject into a processed frame, subtract, extract, and put down what is true."""
-    science, plan = inject(exposure, science, reference)
+    science, plan = inject(exposure, science, reference, snr_range)
     difference = subtract_frames(science, reference, DifferenceConfig())
     found = extract_candidates(difference, science, _EXTRACTION[split]).candidates
     kept = extract_candidates(difference, science, ExtractionConfig()).candidates
@@ -225,12 +243,15 @@ def make_shard(
 
 
 def inject(
-    exposure: SimulatedExposure, science: Frame, reference: Frame
+    exposure: SimulatedExposure,
+    science: Frame,
+    reference: Frame,
+    snr_range: tuple[float, float] = INJECTED_SNR,
 ) -> tuple[Frame, NDArray[Any]]:
     """Science frame with planted sources, and what was planted."""
     parts = (exposure.config.seed, exposure.field_index, exposure.night.toordinal())
     rng = np.random.default_rng(parts)
-    plan = plan_injections(science, rng, reference=reference)
+    plan = plan_injections(science, rng, reference=reference, snr_range=snr_range)
     return inject_sources(science, plan["x_pix"], plan["y_pix"], plan["flux"], rng), plan
 
 
