@@ -56,7 +56,7 @@ class Reply:
     cut_at
         Bytes of the body after which the connection is closed; None sends all.
     length
-        Content-Length to announce; None announces the body's.
+        Content-Length to announce; None announces the body's, a negative one nothing.
     delay_s
         Before anything is sent.
     hang_up
@@ -272,7 +272,8 @@ def _send(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
     for name, value in reply.headers.items():
         handler.send_header(name, value)
     length = len(reply.body) if reply.length is None else reply.length
-    handler.send_header("Content-Length", str(length))
+    if length >= 0:
+        handler.send_header("Content-Length", str(length))
     handler.end_headers()
     if handler.command != "HEAD":
         handler.wfile.write(reply.body[: reply.cut_at])
@@ -348,6 +349,11 @@ def malformed_votable(right: Reply, asked: Asked) -> Reply:
         b'<FIELD name="a" datatype="int"/><DATA><TABLEDATA><TR><TD>1</T'
     )
     return Reply(text, 200, {"Content-Type": "application/x-votable+xml"})
+
+
+def unannounced(right: Reply, asked: Asked) -> Reply:
+    """The right answer, its length not said beforehand."""
+    return replace(right, length=-1)
 
 
 PASSING = (status(500), status(503), busy("0"), cut, hang_up, html, flipped, shorter)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.errors import ConfigurationError
+from astrid_core.surveys.archive.config import ArchiveOptions
 from astrid_core.surveys.keywords import KeywordMap
 
 PACKAGED_SURVEYS = Path(__file__).with_name("surveys.yaml")
@@ -179,6 +180,9 @@ class SurveyConfig(_Model):
         default=False, description="Whether the nightly schedule processes it every noon (UTC)."
     )
     folder: FolderOptions | None = None
+    archive: ArchiveOptions | None = Field(
+        default=None, description="How its archive is asked (archive adapters)."
+    )
     simulated: dict[str, Any] = Field(default_factory=dict, description="simulation.SceneConfig.")
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     differencing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")

@@ -5,7 +5,7 @@ not: the bytes of one file (``transfer``).
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def fetch_all(
     session: ArchiveSession,
     max_frame_mpix: float,
     on_progress: Callable[[Progress], None] | None = None,
-) -> Iterator[Fetched | NotFetched]:
+) -> Generator[Fetched | NotFetched]:
     """Fetch files side by side; each is yielded in its turn, whole or with its failure.
 
     A file is guaranteed to stay until the next is asked for, and longer where the cache
