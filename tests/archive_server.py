@@ -41,6 +41,14 @@ class Asked:
     body: bytes
     at: float
 
+    @property
+    def target(self) -> str:
+        """Path with the parameters of the address, decoded: what a fault may be for alone."""
+        given = "&".join(
+            f"{name}={value}" for name, values in self.query.items() for value in values
+        )
+        return f"{self.path}?{given}" if given and self.method == "GET" else self.path
+
     def one(self, name: str, default: str = "") -> str:
         """First value of a parameter, in any case of its name."""
         found = {key.lower(): values for key, values in self.query.items()}
@@ -125,11 +133,11 @@ class ArchiveServer:
         del self._answers[path]
 
     def fault(self, path: str, *faults: Fault) -> None:
-        """Misbehave once for each fault, at the next requests of a path."""
+        """Misbehave once for each fault, at the next requests of a path (or path?query)."""
         self._once[path].extend(faults)
 
     def always(self, path: str, fault: Fault) -> None:
-        """Misbehave at every request of a path."""
+        """Misbehave at every request of a path (or path?query)."""
         self._always[path] = fault
 
     def at_random(self, share: float, seed: int, faults: Sequence[Fault]) -> None:
@@ -154,8 +162,8 @@ class ArchiveServer:
         return f"http://{self.host}{path}"
 
     def asked(self, path: str) -> list[Asked]:
-        """Requests of a path so far."""
-        return [one for one in self.log if one.path == path]
+        """Requests of a path (or path?query) so far."""
+        return [one for one in self.log if path in (one.path, one.target)]
 
     def __enter__(self) -> Self:
         archive = self
@@ -214,21 +222,23 @@ class ArchiveServer:
     def _reply(self, asked: Asked) -> Reply:
         known = self._answers.get(asked.path)
         right = known(asked) if known else html(Reply(), asked, status=404)
-        fault = self._fault(asked.path)
+        fault = self._fault(asked)
         return fault(right, asked) if fault else right
 
-    def _fault(self, path: str) -> Fault | None:
+    def _fault(self, asked: Asked) -> Fault | None:
         with self._lock:
-            self._counts[path] += 1
-            count = self._counts[path]
-            if self._once[path]:
-                return self._once[path].popleft()
-        if path in self._always:
-            return self._always[path]
+            self._counts[asked.target] += 1
+            count = self._counts[asked.target]
+            for name in (asked.target, asked.path):
+                if self._once[name]:
+                    return self._once[name].popleft()
+        for name in (asked.target, asked.path):
+            if name in self._always:
+                return self._always[name]
         if self._random is None:
             return None
         share, seed, faults = self._random
-        digest = hashlib.sha256(f"{seed} {path} {count}".encode()).digest()
+        digest = hashlib.sha256(f"{seed} {asked.target} {count}".encode()).digest()
         chance = int.from_bytes(digest[:6], "big") / 2**48
         return faults[digest[6] % len(faults)] if chance < share else None
 

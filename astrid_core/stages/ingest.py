@@ -36,7 +36,10 @@ def ingest_night(survey: Survey, night: date, max_frame_mpix: float) -> Iterator
 def ingest_digest(config: SurveyConfig) -> str:
     """Digest of what decides how a survey's headers are read."""
     read: Any = {"keywords": True, "nights": True, "folder": {"checksums"}}
-    return config_digest(config.model_dump(mode="json", include=read))
+    content = config.model_dump(mode="json", include=read)
+    if config.is_display_only:
+        content["display_only"] = True
+    return config_digest(content)
 
 
 def _row(
