@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 _RANGE = re.compile(r"bytes=(\d+)-")
 
@@ -349,7 +349,7 @@ def redirect(url: str, code: int = 302) -> Fault:
 
 def round_and_round(right: Reply, asked: Asked) -> Reply:
     """A redirect to where it came from."""
-    return Reply(b"", 302, {"Location": asked.path})
+    return Reply(b"", 302, {"Location": quote(asked.target, safe="/?=&:")})
 
 
 def malformed_votable(right: Reply, asked: Asked) -> Reply:

@@ -98,6 +98,12 @@ class ArchiveOptions(_Model):
         description="Longest pause before another attempt. An archive that asks for more "
         "(Retry-After) is not asked again in this run.",
     )
+    outage_retries: int = Field(
+        default=2, ge=0, le=20, description="Retries of a night whose archive is out."
+    )
+    outage_wait_s: float = Field(
+        default=600.0, ge=0, le=86_400, description="Pause before such a retry."
+    )
     redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, at most.")
     max_answer_mib: float = Field(
         default=64.0, gt=0, le=1024, description="Largest answer to a query, MiB."
