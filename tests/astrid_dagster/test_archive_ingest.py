@@ -11,9 +11,11 @@ from astrid_core.simulation.survey import SimulatedSurvey
 from astrid_core.surveys.config import SurveyConfig
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
+from astrid_dagster.assets.references import build_references
 from astrid_dagster.definitions import build_defs
-from dbschema.models import IngestRun, Observation, PreprocessRun
+from dbschema.models import IngestRun, Observation, PreprocessRun, ReferenceFrame
 from tests.archive_server import (
+    PASSING,
     ArchiveServer,
     Fault,
     busy,
@@ -289,3 +291,74 @@ def test_a_refusal_is_not_retried(portal: MastPortal, deployment: Deployment) ->
     assert not result.success
     assert "STEP_UP_FOR_RETRY" not in [event.event_type_value for event in result.all_events]
     assert "answers what is no portal's answer" in said(result)
+
+
+def test_500_observations_with_faults_are_each_there_once(
+    portal: MastPortal, deployment: Deployment, tmp_path: Path
+) -> None:
+    bodies = {f"{n:03d}.fits": tiny_fits(n, side_pix=16) for n in range(500)}
+    for number, (name, body) in enumerate(bodies.items()):
+        portal.add(observation(str(number), MJD), {name: body})
+    portal.server.at_random(0.05, 3, PASSING)
+
+    assert materialize(ingest).success
+
+    rows = deployment.rows(Observation)
+    assert sorted(row["archive_id"] for row in rows) == [f"HST/product/{name}" for name in bodies]
+    assert {row["status"] for row in deployment.rows(IngestRun)} == {"completed"}
+    by_key = {row["raw_fits_path"]: row["archive_id"].rsplit("/", 1)[-1] for row in rows}
+    objects = stored(deployment, tmp_path)
+    assert {by_key[name]: body for name, body in objects.items()} == bodies
+    assert len(portal.server.log) > 510, "no fault was met"
+
+
+@pytest.fixture
+def charts(
+    portal: MastPortal,
+    migrated_url: str,
+    s3_empty: S3Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Deployment]:
+    """A survey of SkyView's images."""
+    rules = options(portal.server, tmp_path / "archives", attempts=2)
+    entry = {
+        "adapter": "skyview",
+        "references": {"name": "none"},
+        "archive": rules.model_dump(mode="json"),
+        "skyview": {
+            "url": portal.server.url("/runquery.pl"),
+            "surveys": ["DSS2 Red"],
+            "cutouts": [{"field": "m51", "ra": 202.5, "dec": 47.2}],
+            "night": NIGHT,
+        },
+    }
+    path = tmp_path / "surveys.yaml"
+    path.write_text(yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": {SURVEY: entry}}))
+    monkeypatch.chdir(tmp_path)
+    with configure(migrated_url, s3_empty, tmp_path, path) as deployed:
+        yield deployed
+
+
+def test_charts_are_stored_marked_and_make_no_reference(
+    portal: MastPortal, charts: Deployment, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    image = next(iter(images.values()))
+    portal.server.put("/runquery.pl", image)
+
+    assert materialize(ingest, processed).success
+    references = materialize_references()
+
+    [row] = charts.rows(Observation)
+    assert "linearity" in row["assumed"]
+    assert list(stored(charts, tmp_path).values()) == [image]
+    assert [run["status"] for run in charts.rows(PreprocessRun)] in (["completed"], ["degraded"])
+    assert references.success
+    assert charts.rows(ReferenceFrame) == []
+
+
+def materialize_references() -> dg.ExecuteInProcessResult:
+    defs = build_defs()
+    job = dg.define_asset_job("under_test", selection=dg.AssetSelection.assets(build_references))
+    resolved = dg.Definitions(assets=defs.assets, jobs=[job], resources=defs.resources)
+    return resolved.get_job_def("under_test").execute_in_process(partition_key=SURVEY)
