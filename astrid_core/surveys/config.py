@@ -201,6 +201,16 @@ class SurveyConfig(_Model):
         return self
 
     @model_validator(mode="after")
+    def _archive_is_an_allowed_host(self) -> "SurveyConfig":
+        adapter = self.mast or self.skyview
+        if self.archive is None or adapter is None:
+            return self
+        url = adapter.url
+        if not self.archive.allows(url.scheme, url.host or "", url.port):
+            raise ValueError(f"the archive itself, {url.host}, is not in 'archive.allowed_hosts'")
+        return self
+
+    @model_validator(mode="after")
     def _display_has_no_references(self) -> "SurveyConfig":
         names_some = bool(self.references.nights or self.references.include)
         has_folder = self.folder is not None and self.folder.reference_root is not None

@@ -72,16 +72,20 @@ class Entry:
         """The unfinished file."""
         return self.folder / f"{self.name}.part"
 
-    def whole(self) -> str | None:
-        """SHA-256 of the file if it is here, whole and as it came; else None."""
+    def seems_whole(self) -> str | None:
+        """SHA-256 noted of the file if it is here with its size; its bytes are not read."""
         facts = _read(self.folder / "facts.json")
         try:
             is_same_size = self.path.stat().st_size == facts.get("size_bytes")
         except OSError:
             return None
-        stated = facts.get("sha256")
-        is_same = is_same_size and isinstance(stated, str) and sha256_file(self.path) == stated
-        return stated if is_same else None
+        noted = facts.get("sha256")
+        return noted if is_same_size and isinstance(noted, str) else None
+
+    def whole(self) -> str | None:
+        """SHA-256 of the file if it is here, whole and as it came; else None."""
+        noted = self.seems_whole()
+        return noted if noted is not None and sha256_file(self.path) == noted else None
 
     def begun(self) -> tuple[int, Version]:
         """Bytes of the unfinished file and the version they belong to; 0 if not resumable."""

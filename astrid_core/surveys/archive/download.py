@@ -102,7 +102,7 @@ def plan(products: Sequence[Product], survey: str, rules: ArchiveOptions) -> Dow
         except AstridError as error:
             refused.append(NotFetched(product, error))
             continue
-        if Entry.of(product, survey, rules.cache_dir).whole() is None:
+        if Entry.of(product, survey, rules.cache_dir).seems_whole() is None:
             missing.append(product)
         else:
             n_cached += 1

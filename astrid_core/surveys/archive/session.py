@@ -237,7 +237,7 @@ class ArchiveSession(requests.Session):
     def _redirected(
         self, hop: requests.PreparedRequest, response: requests.Response, target: str
     ) -> requests.PreparedRequest:
-        """The request that a redirect asks for: cookies chosen anew, secrets left behind."""
+        """The request that a redirect asks for, cookies chosen anew."""
         following = hop.copy()
         following.url = requests.utils.requote_uri(urljoin(str(hop.url), target))
         if urlsplit(str(hop.url)).scheme == "https" and following.url.startswith("http:"):
@@ -247,8 +247,7 @@ class ArchiveSession(requests.Session):
             for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
                 following.headers.pop(name, None)
             following.body = None
-        for name in ("Authorization", "Cookie"):
-            following.headers.pop(name, None)
+        following.headers.pop("Cookie", None)
         following.prepare_cookies(self.cookies)
         return following
 

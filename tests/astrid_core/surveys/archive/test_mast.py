@@ -326,6 +326,55 @@ def test_a_dry_run_says_what_would_be_fetched(portal: MastPortal, tmp_path: Path
     assert "/api/v0.1/Download/file" not in {asked.path for asked in portal.server.log}
 
 
+# --- configuration ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"archive": None}, "adapter 'mast' needs the keys 'archive' and 'mast'"),
+        ({"skyview": {}}, "skyview"),
+        ({"archive": {"allowed_hosts": ["example.org"]}}, "is not in 'archive.allowed_hosts'"),
+        (
+            {"mast": {"collections": ["HST"], "dates": "2025-09-01..2025-09-02"}},
+            "all of MAST is no survey",
+        ),
+        (
+            {
+                "mast": {
+                    "collections": ["HST"],
+                    "proposals": ["1"],
+                    "dates": "2025-09-02..2025-09-01",
+                }
+            },
+            "before they begin",
+        ),
+    ],
+)
+def test_entries_are_validated(
+    archive: ArchiveServer, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    given = survey_of(archive, tmp_path).config.model_dump(mode="json", exclude_none=True)
+
+    with pytest.raises(ValueError, match=said):
+        SurveyConfig.model_validate(given | changes)
+
+
+def test_the_name_of_a_secret_is_recorded_and_never_the_secret(
+    archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAST_API_TOKEN", "s3cret")
+    given = survey_of(archive, tmp_path).config.model_dump(mode="json", exclude_none=True)
+    given["archive"]["credentials"] = [{"host": archive.host, "secret_env": "MAST_API_TOKEN"}]
+    config = SurveyConfig.model_validate(given)
+    MastPortal(archive)
+
+    assert open_survey(config).nights() == []
+    assert "MAST_API_TOKEN" in config.model_dump_json()
+    assert "s3cret" not in config.model_dump_json() + repr(config)
+    assert {asked.headers["authorization"] for asked in archive.log} == {"Bearer s3cret"}
+
+
 # --- recorded answers -------------------------------------------------------------------------
 
 
