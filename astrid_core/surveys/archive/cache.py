@@ -129,20 +129,34 @@ class Entry:
         ConfigurationError
             If the cache cannot be written to.
         """
-        locks = self.folder.parent / "locks"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            locks.mkdir(exist_ok=True)
-            lock = (locks / self.folder.name).open("w")
-        except OSError as error:
-            raise ConfigurationError(
-                f"The cache {self.folder.parent} cannot be written to ({error.strerror}).",
-                remedy="Point 'archive.cache_dir' of the survey at a folder of your own.",
-            ) from error
-        with lock:
+        locks = _made(self.folder.parent / "locks")
+        _made(self.folder)
+        with (locks / self.folder.name).open("w") as lock:
             while not _try_lock(lock.fileno()) and not stop.wait(_LOCK_POLL_S):
                 pass
             yield
+
+
+def hosts_folder(cache_dir: Path) -> Path:
+    """Where processes that share a cache agree on when they ask which host.
+
+    Raises
+    ------
+    ConfigurationError
+        If the cache cannot be written to.
+    """
+    return _made(cache_dir.expanduser() / "hosts")
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The cache {folder.parent} cannot be written to ({error.strerror}).",
+            remedy="Point 'archive.cache_dir' of the survey at a folder of your own.",
+        ) from error
+    return folder
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -43,14 +43,16 @@ from astrid_core.errors import (
     SurveyRefusedError,
     SurveyUnavailableError,
 )
+from astrid_core.surveys.archive.cache import hosts_folder
 from astrid_core.surveys.archive.config import ArchiveOptions, Credential
-from astrid_core.surveys.archive.network import Gate, GuardedAdapter
+from astrid_core.surveys.archive.network import Gate, GuardedAdapter, Turns
 
 _log = logging.getLogger(__name__)
 
 USER_AGENT = f"AstrID/{version('astrid')} (astronomical image differencing)"
 CHUNK_BYTES = 1 << 18
 _MIB = 1 << 20
+_TURNS_HORIZON_S = 600.0
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TAG = re.compile(r"<[^>]*>")
 _SAID_CHARACTERS = 160
@@ -254,8 +256,10 @@ class ArchiveSession(requests.Session):
     def _gate(self, host: str) -> Gate:
         with self._lock:
             if host not in self._gates:
-                rate, parallel = self.rules.rate_per_s, self.rules.parallel
-                self._gates[host] = Gate(rate, parallel, sleep=self._sleep)
+                rules = self.rules
+                folder = hosts_folder(rules.cache_dir)
+                turns = Turns(folder / host, _TURNS_HORIZON_S + rules.longest_wait_s)
+                self._gates[host] = Gate(turns, rules.rate_per_s, rules.parallel, self._sleep)
             return self._gates[host]
 
     def _sleep(self, seconds: float) -> None:
