@@ -166,6 +166,13 @@ class SurveyConfig(_Model):
     nightly: bool = Field(
         default=False, description="Whether the nightly schedule processes it every noon (UTC)."
     )
+    late_nights: int = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Nights before last night that the schedule asks for again every noon: "
+        "archives deliver late, and what failed may come now.",
+    )
     folder: FolderOptions | None = None
     archive: ArchiveOptions | None = Field(
         default=None, description="How its archive is asked (archive adapters)."
