@@ -212,6 +212,24 @@ def test_many_observations_are_asked_for_in_batches(portal: MastPortal, tmp_path
     assert len(portal.server.asked(INVOKE)) == 1 + 3
 
 
+def test_no_page_of_an_answer_is_lost(
+    portal: MastPortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrid_core.surveys.archive.mast._ROWS_A_PAGE", 70)
+    for n in range(300):
+        portal.add(observation(str(n), MJD + n / 12), {f"{n:03d}_drc.fits": b""})
+    survey = survey_of(portal.server, tmp_path, max_observations=12)
+
+    nights = survey.nights()
+
+    # Two hours apart, until the survey's last night; the first one has begun before.
+    assert len(nights) == 21
+    found = [product.name for night in nights for product in survey.products(night)]
+    expected = [f"HST/product/{n:03d}_drc.fits" for n in range(len(found))]
+    assert sorted(found) == expected
+    assert len(found) == 251
+
+
 def test_a_portal_that_is_still_executing_is_waited_for(portal: MastPortal, tmp_path: Path) -> None:
     portal.add(observation("1", MJD), {"a_drc.fits": tiny_fits(1)})
     portal.executing = 3
