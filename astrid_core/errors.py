@@ -72,6 +72,34 @@ class SurveyUnavailableError(AstridError):
     transient = True
 
 
+class SurveyRefusedError(SurveyUnavailableError):
+    """A survey's archive answered no, or what cannot be used. Asking again at once is no help."""
+
+    transient = False
+
+
+class ForbiddenAddressError(SurveyRefusedError):
+    """A request or redirect leads where the survey's configuration does not allow it to go."""
+
+
+class DownloadError(AstridError):
+    """A file did not come whole: cut off, another length or checksum, no FITS at all."""
+
+    transient = True
+
+
+class DownloadRefusedError(DownloadError):
+    """A file is not fetched: the archive has it not, or it exceeds a limit."""
+
+    transient = False
+
+
+class DownloadStoppedError(DownloadError):
+    """A download was stopped on request; what came of it stays for the next run to resume."""
+
+    transient = False
+
+
 class CatalogueUnavailableError(AstridError):
     """A catalogue's service cannot be reached or fails; nothing is known of its sources."""
 

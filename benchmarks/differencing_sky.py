@@ -22,6 +22,7 @@ from astrid_core.preprocessing.process import process_frame
 from astrid_core.preprocessing.raw import RawFrame, read_raw
 from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
 from astrid_core.surveys.ingest import ingest_file
+from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.registry import open_survey
 
 SURVEYS_FILE = Path(__file__).parents[1] / "tests" / "real_surveys.yaml"
@@ -63,7 +64,7 @@ def _raw(config: SurveyConfig, name: str) -> RawFrame:
     survey = open_survey(config)
     for night in survey.nights():
         for source in survey.files(night):
-            if source.name == name:
+            if isinstance(source, SourceFile) and source.name == name:
                 outcome = ingest_file(source, config, night, _MPIX)
                 if outcome.error is not None:
                     raise outcome.error

@@ -60,6 +60,18 @@ def deploy(
     database_url: str, bucket: S3Store, folder: Path, surveys_file: Path
 ) -> Iterator[Deployment]:
     """Set the environment, make the tables, register the shipped champion."""
+    with configure(database_url, bucket, folder, surveys_file) as deployed:
+        upgrade(database_url)
+        mlflow_uri = deployed.settings.mlflow_uri
+        upsert_model(make_engine(database_url), ensure_bootstrap(mlflow_uri, deployed.store))
+        yield deployed
+
+
+@contextmanager
+def configure(
+    database_url: str, bucket: S3Store, folder: Path, surveys_file: Path
+) -> Iterator[Deployment]:
+    """Set the environment alone, for a database that has our tables: no champion."""
     environment = server_variables(database_url, bucket) | {
         "ASTRID_MLFLOW_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "ASTRID_CACHE_DIR": str(folder / "cache"),
@@ -70,9 +82,6 @@ def deploy(
         for name, value in environment.items():
             patch.setenv(name, value)
         get_settings.cache_clear()
-        upgrade(database_url)
         settings = get_settings()
-        store = ObjectStore.from_settings(settings)
-        upsert_model(make_engine(database_url), ensure_bootstrap(settings.mlflow_uri, store))
-        yield Deployment(settings, store, surveys_file, environment)
+        yield Deployment(settings, ObjectStore.from_settings(settings), surveys_file, environment)
     get_settings.cache_clear()

@@ -10,7 +10,7 @@ from astrid_core.identity import config_digest, object_key, run_id, survey_id
 from astrid_core.stages.outcome import Outcome, Row, StagedObject, failure_row
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.ingest import INGEST_VERSION, IngestOutcome, ingest_file
-from astrid_core.surveys.protocol import SourceFile, Survey
+from astrid_core.surveys.protocol import SourceFile, Survey, UnfetchedFile
 
 
 def ingest_night(survey: Survey, night: date, max_frame_mpix: float) -> Iterator[Outcome]:
@@ -19,45 +19,60 @@ def ingest_night(survey: Survey, night: date, max_frame_mpix: float) -> Iterator
     Yields
     ------
     Outcome
-        ``row`` is the file's ``ingest_runs`` row, ``children`` its ``observations`` rows,
+        ``row`` is the file's ``ingest_runs`` row (failed, with the reason, for a file that
+        did not come), ``children`` its ``observations`` rows,
         ``staged`` the file itself, byte for byte.
     """
     digest = ingest_digest(survey.config)
     for source in survey.files(night):
+        if isinstance(source, UnfetchedFile):
+            row = _row(survey.config, night, source.name, digest)
+            yield Outcome(failure_row(row, source.error))
+            continue
         result = ingest_file(source, survey.config, night, max_frame_mpix)
-        yield _outcome(survey.config.name, night, source, result, digest)
+        yield _outcome(survey.config, night, source, result, digest)
 
 
 def ingest_digest(config: SurveyConfig) -> str:
     """Digest of what decides how a survey's headers are read."""
     read: Any = {"keywords": True, "nights": True, "folder": {"checksums"}}
-    return config_digest(config.model_dump(mode="json", include=read))
+    content = config.model_dump(mode="json", include=read)
+    if config.is_display_only:
+        content["display_only"] = True
+    return config_digest(content)
 
 
-def _outcome(
-    survey: str, night: date, source: SourceFile, result: IngestOutcome, digest: str
-) -> Outcome:
-    subject = survey_id(survey)
-    run = run_id("ingest", subject, [source.name, result.sha256 or ""], INGEST_VERSION, digest)
-    row: Row = {
-        "run_id": run,
+def _row(
+    config: SurveyConfig, night: date, source: str, digest: str, sha256: str | None = None
+) -> Row:
+    """A file's ``ingest_runs`` row before it is known what became of it."""
+    subject = survey_id(config.name)
+    return {
+        "run_id": run_id("ingest", subject, [source, sha256 or ""], INGEST_VERSION, digest),
         "survey_id": subject,
         "night": night,
-        "source": source.name,
-        "sha256": result.sha256,
-        "n_observations": len(result.observations),
-        "status": result.status,
+        "source": source,
+        "sha256": sha256,
+        "n_observations": 0,
         "code_version": INGEST_VERSION,
         "config_digest": digest,
         "error_type": None,
         "error_message": None,
     }
+
+
+def _outcome(
+    config: SurveyConfig, night: date, source: SourceFile, result: IngestOutcome, digest: str
+) -> Outcome:
+    row = _row(config, night, source.name, digest, result.sha256)
     if result.error is not None:
         return Outcome(failure_row(row, result.error), notes=result.notes)
     assert result.sha256 is not None  # noqa: S101  an ingested file was read and hashed
-    key = object_key("raw_frames", survey, night, run, "".join(PurePath(source.path).suffixes[-2:]))
+    row |= {"status": result.status, "n_observations": len(result.observations)}
+    suffix = "".join(PurePath(source.path).suffixes[-2:])
+    key = object_key("raw_frames", config.name, night, row["run_id"], suffix)
     observations = tuple(
-        _observation_row(asdict(record), subject, key) for record in result.observations
+        _observation_row(asdict(record), row["survey_id"], key) for record in result.observations
     )
     staged = StagedObject(key, source.path, result.sha256, is_scratch=False)
     return Outcome(row, staged, observations, notes=result.notes)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 
+from astrid_core.differencing.linearity import require_linear
 from astrid_core.differencing.masking import with_changing
 from astrid_core.differencing.references import (
     REFERENCE_VERSION,
@@ -187,9 +188,16 @@ def _changes(sightings: Sequence[Row]) -> dict[UUID, tuple[Pixel, ...]]:
 
 
 def _fetch(task: ReferenceTask, run: Row, bench: Bench) -> Frame:
-    """A member, marked where objects are known to change on it."""
+    """A member, marked where objects are known to change on it.
+
+    Raises
+    ------
+    WrongSurveyError
+        If it is for display only.
+    """
     with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
         frame = read_frame(path)
+    require_linear(frame.meta, run["archive_id"])
     pixels = task.changes.get(run["observation_id"])
     if pixels is None:
         return frame

@@ -16,14 +16,22 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.errors import ConfigurationError
+from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.surveys.archive.mast_config import MastOptions
+from astrid_core.surveys.archive.skyview_config import SkyviewOptions
 from astrid_core.surveys.keywords import KeywordMap
+from astrid_core.surveys.ranges import Nights
 
 PACKAGED_SURVEYS = Path(__file__).with_name("surveys.yaml")
 REFERENCE_PREFIX = "reference/"
 """Archive names of files under ``folder.reference_root`` begin with this."""
 
+_OPTIONS_OF_ADAPTER = {
+    "folder": ("folder", "nights"),
+    "mast": ("archive", "mast"),
+    "skyview": ("archive", "skyview"),
+}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_RANGE = re.compile(r"(\S+?)\s*\.\.\s*(\S+)")
 
 Glob = str
 
@@ -45,30 +53,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class NightRange(_Model):
-    """Nights from first to last, both included."""
-
-    first: dt.date
-    last: dt.date
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> "NightRange":
-        if self.last < self.first:
-            raise ValueError(f"nights end ({self.last}) before they begin ({self.first})")
-        return self
-
-
-def _night_range(given: Any) -> Any:
-    """``2025-09-01`` and ``'2025-09-01..2025-09-03'`` are ranges too."""
-    if isinstance(given, dt.date):
-        return {"first": given, "last": given}
-    if isinstance(given, str):
-        match = _RANGE.fullmatch(given.strip())
-        first, last = match.groups() if match else (given, given)
-        return {"first": first.strip(), "last": last.strip()}
-    return given
-
-
 class ReferenceSet(_Model):
     """Which frames may be subtracted: a named set, built on purpose.
 
@@ -79,10 +63,9 @@ class ReferenceSet(_Model):
     name: str = Field(
         min_length=1, max_length=64, description="Name of the set; a new set, a new name."
     )
-    nights: Annotated[
-        tuple[Annotated[NightRange, BeforeValidator(_night_range)], ...],
-        BeforeValidator(_split_commas),
-    ] = Field(default=(), description="Nights or ranges 'first..last'.")
+    nights: Annotated[tuple[Nights, ...], BeforeValidator(_split_commas)] = Field(
+        default=(), description="Nights or ranges 'first..last'."
+    )
     include: Annotated[tuple[Glob, ...], BeforeValidator(_split_commas)] = Field(
         default=(), description="Glob patterns on archive names (with or without '[SCI,1]')."
     )
@@ -98,7 +81,7 @@ class ReferenceSet(_Model):
         """Whether a frame of that night and archive name belongs to the set."""
         if not self.nights and not self.include:
             return False
-        in_nights = not self.nights or any(r.first <= night <= r.last for r in self.nights)
+        in_nights = not self.nights or any(r.holds(night) for r in self.nights)
         names = (archive_id, archive_id.rsplit("[", 1)[0])
         in_names = not self.include or any(
             fnmatch.fnmatchcase(name, pattern) for pattern in self.include for name in names
@@ -162,7 +145,7 @@ class SurveyConfig(_Model):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="Key of the entry; part of object keys."
     )
     description: str = Field(default="", description="A sentence for people.")
-    adapter: Literal["simulated", "folder"] = Field(description="What reads it.")
+    adapter: Literal["simulated", "folder", "mast", "skyview"] = Field(description="What reads it.")
     longitude_deg: float | None = Field(
         default=None,
         ge=-180,
@@ -175,10 +158,27 @@ class SurveyConfig(_Model):
     min_separation_days: float = Field(
         default=0.0, ge=0, description="Least time between a science frame and its reference."
     )
+    display_only: bool = Field(
+        default=False,
+        description="Its frames are looked at and never subtracted: photographic, resampled or "
+        "non-linear images. Those of SkyView always are.",
+    )
     nightly: bool = Field(
         default=False, description="Whether the nightly schedule processes it every noon (UTC)."
     )
+    late_nights: int = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Nights before last night that the schedule asks for again every noon: "
+        "archives deliver late, and what failed may come now.",
+    )
     folder: FolderOptions | None = None
+    archive: ArchiveOptions | None = Field(
+        default=None, description="How its archive is asked (archive adapters)."
+    )
+    mast: MastOptions | None = None
+    skyview: SkyviewOptions | None = None
     simulated: dict[str, Any] = Field(default_factory=dict, description="simulation.SceneConfig.")
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     differencing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
@@ -195,13 +195,40 @@ class SurveyConfig(_Model):
 
     @model_validator(mode="after")
     def _adapter_has_its_options(self) -> "SurveyConfig":
-        if self.adapter == "folder" and (self.folder is None or self.nights is None):
-            raise ValueError("adapter 'folder' needs the keys 'folder' and 'nights'")
-        if self.adapter != "folder" and self.folder is not None:
-            raise ValueError(f"'folder' options do not belong to adapter '{self.adapter}'")
+        needed = _OPTIONS_OF_ADAPTER.get(self.adapter, ())
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing:
+            keys = " and ".join(f"'{key}'" for key in needed)
+            raise ValueError(f"adapter '{self.adapter}' needs the keys {keys}")
+        for key in {key for keys in _OPTIONS_OF_ADAPTER.values() for key in keys} - {"nights"}:
+            if key not in needed and getattr(self, key) is not None:
+                raise ValueError(f"'{key}' options do not belong to adapter '{self.adapter}'")
         if self.adapter != "simulated" and self.simulated:
             raise ValueError(f"'simulated' options do not belong to adapter '{self.adapter}'")
         return self
+
+    @model_validator(mode="after")
+    def _archive_is_an_allowed_host(self) -> "SurveyConfig":
+        adapter = self.mast or self.skyview
+        if self.archive is None or adapter is None:
+            return self
+        url = adapter.url
+        if not self.archive.allows(url.scheme, url.host or "", url.port):
+            raise ValueError(f"the archive itself, {url.host}, is not in 'archive.allowed_hosts'")
+        return self
+
+    @model_validator(mode="after")
+    def _display_has_no_references(self) -> "SurveyConfig":
+        names_some = bool(self.references.nights or self.references.include)
+        has_folder = self.folder is not None and self.folder.reference_root is not None
+        if self.is_display_only and (names_some or has_folder):
+            raise ValueError("a survey for display has no references: name no nights or frames")
+        return self
+
+    @property
+    def is_display_only(self) -> bool:
+        """Whether none of its frames may ever be subtracted from another."""
+        return self.display_only or self.adapter == "skyview"
 
     def is_reference(self, night: dt.date, archive_id: str) -> bool:
         """Whether an observation belongs to the survey's reference set.

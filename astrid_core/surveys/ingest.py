@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from astrid_core.errors import AstridError, BadFitsError, NotAnImageError
@@ -23,6 +24,10 @@ from astrid_core.surveys.sky import SkyPosition, sky_position, sky_tile
 from astrid_core.surveys.times import ExposureTime, exposure_time
 
 INGEST_VERSION = "1"
+LINEARITY = "linearity"
+"""Assumed of frames whose values may not be proportional to light: they are never subtracted."""
+_ASINH_CARD = "BSOFTEN"
+"""Of images stored as inverse hyperbolic sines (Pan-STARRS stacks)."""
 UNKNOWN = "unknown"
 NANOMAGGY_ZERO_POINT_MAG = 22.5
 """By definition (SDSS; its ugriz are AB to a few hundredths)."""
@@ -234,6 +239,7 @@ def _record(
                 *([] if field_is_stated else ["field"]),
                 *_unstated(reader, kind, exposure_s, time, electronics),
                 *_unsure_night(config, time),
+                *_unsure_linearity(config, image.header, electronics["unit"]),
             }
         ),
         raw_hdu=image.index,
@@ -302,3 +308,9 @@ def _unsure_night(config: SurveyConfig, time: ExposureTime) -> list[str]:
         time.date is not None and config.longitude_deg is None
     )
     return [] if is_configured or is_decided else ["night"]
+
+
+def _unsure_linearity(config: SurveyConfig, header: fits.Header, unit: str) -> list[str]:
+    """Linearity is assumed of plates, of images for display and of rescaled values."""
+    is_doubtful = config.is_display_only or unit == "density" or _ASINH_CARD in header
+    return [LINEARITY] if is_doubtful else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from astrid_core.errors import AstridError
 from astrid_core.surveys.config import SurveyConfig
 
 
@@ -33,6 +34,22 @@ class SourceFile:
     field: str | None = None
 
 
+@dataclass(frozen=True)
+class UnfetchedFile:
+    """One file of a survey's night that did not come: recorded as failed, never observed.
+
+    Attributes
+    ----------
+    name
+        The archive's own name for it.
+    error
+        Why it did not come.
+    """
+
+    name: str
+    error: AstridError
+
+
 @runtime_checkable
 class Survey(Protocol):
     """A source of images, listed by local observing night."""
@@ -52,12 +69,14 @@ class Survey(Protocol):
         """
         ...
 
-    def files(self, night: dt.date) -> Iterator[SourceFile]:
+    def files(self, night: dt.date) -> Iterator[SourceFile | UnfetchedFile]:
         """Files of a night in a fixed order, lazily; none for a night without files.
+
+        A survey whose files are all on this machine yields no :class:`UnfetchedFile`.
 
         Raises
         ------
         SurveyUnavailableError
-            If the archive cannot be reached.
+            If the archive cannot be reached: its single files' failures are theirs alone.
         """
         ...

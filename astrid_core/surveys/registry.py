@@ -1,5 +1,6 @@
 """From configuration to a survey: the one place that knows the adapters."""
 
+from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig, require_resolved
 from astrid_core.surveys.folder import FolderSurvey
 from astrid_core.surveys.protocol import Survey
@@ -16,7 +17,15 @@ def open_survey(config: SurveyConfig) -> Survey:
     require_resolved(config)
     if config.adapter == "folder":
         return FolderSurvey(config)
-    # Imported here: the simulator is heavy and few processes need it.
+    # Imported here: the archives' clients and the simulator are heavy, few processes need them.
+    if config.adapter == "mast":
+        from astrid_core.surveys.archive.mast import MastFinder
+
+        return ArchiveSurvey(config, MastFinder)
+    if config.adapter == "skyview":
+        from astrid_core.surveys.archive.skyview import SkyviewFinder
+
+        return ArchiveSurvey(config, SkyviewFinder)
     from astrid_core.simulation.survey import SimulatedSurvey
 
     return SimulatedSurvey(config)

@@ -1,10 +1,15 @@
 """raw_frames and observations: a survey's night, as it came from the archive."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
+from astrid_core.errors import SurveyUnavailableError
 from astrid_core.identity import survey_id
 from astrid_core.settings import get_settings
 from astrid_core.stages.ingest import ingest_night
+from astrid_core.stages.outcome import Outcome
+from astrid_core.surveys.archive.config import ArchiveOptions
 from astrid_core.surveys.ingest import INGEST_VERSION
 from astrid_core.surveys.registry import open_survey
 from astrid_dagster import tags
@@ -46,9 +51,10 @@ def ingest(context: dg.AssetExecutionContext) -> Stream:
     """Ingest every file the survey lists for the night; a bad file is recorded, not fatal."""
     part = survey_night(context)
     survey = open_survey(part.survey)
-    stream = NightStream(
-        context, ingest_night(survey, part.night, get_settings().max_frame_mpix), total=None
-    )
+    outcomes = ingest_night(survey, part.night, get_settings().max_frame_mpix)
+    if part.survey.archive is not None:
+        outcomes = _patiently(context, outcomes, part.survey.archive)
+    stream = NightStream(context, outcomes, total=None)
     yield dg.Output(stream.files(), "raw_frames")
 
     if not stream.rows:
@@ -69,3 +75,22 @@ def ingest(context: dg.AssetExecutionContext) -> Stream:
         metadata=describe(stream.rows) | {"n_observations": len(stream.children)},
     )
     yield summary_check(CHECK, "observations", stream.rows)
+
+
+def _patiently(
+    context: dg.AssetExecutionContext, outcomes: Iterator[Outcome], rules: ArchiveOptions
+) -> Iterator[Outcome]:
+    """Outcomes of an archive's night; an outage asks for a retry, the last one is a failure.
+
+    Not a retry policy, which would retry what no retry helps. Nothing of an attempt that
+    failed is in a table; files that came are in the cache.
+    """
+    try:
+        yield from outcomes
+    except SurveyUnavailableError as error:
+        if error.transient and context.retry_number < rules.outage_retries:
+            context.log.warning(f"{error} Trying again in {rules.outage_wait_s:g} s.")
+            raise dg.RetryRequested(rules.outage_retries, rules.outage_wait_s) from error
+        raise dg.Failure(
+            description=f"{type(error).__name__}: {error}", allow_retries=False
+        ) from error

@@ -215,10 +215,10 @@ def test_plates(surveys):
     assert horse_head.exposure_s == 3900.0
     assert horse_head.observation_time == _utc("1990-12-22T14:21:30")
     assert (horse_head.unit, horse_head.gain_e_adu) == ("density", None)
-    assert horse_head.assumed == ["frame_kind"]
+    assert horse_head.assumed == ["frame_kind", "linearity"]
     palomar = _record(surveys, "dss-plates", "dss_hd219829.fits")
     assert palomar.observation_time is None  # its header says 09:60
-    assert palomar.assumed == ["frame_kind", "observation_time"]
+    assert palomar.assumed == ["frame_kind", "linearity", "observation_time"]
     assert palomar.field != horse_head.field  # both call their object 'data'
 
 

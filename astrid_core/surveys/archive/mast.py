@@ -1,0 +1,276 @@
+"""MAST: observations of HST, JWST, Pan-STARRS and the other missions, found by astroquery.
+
+Verified live: no.
+
+What belongs here: which observations and files a survey's options mean. What does not:
+fetching them (``download``).
+
+astroquery asks, through our session: its clients keep their session and the portal's
+addresses in attributes, which are set here on each client's own instance (astroquery's
+configuration is global and read once, at import). Its downloads are not used: they verify
+nothing. TESS is left out: its full frames are too large for the portal by astroquery's own
+judgement, and TESScut answers tables of pixels over time, which are no images.
+
+Times of an observation are those MAST lists (t_min, t_max, MJD UTC): the night is that of
+the middle, as ``times`` has it for headers.
+"""
+
+import datetime as dt
+import fnmatch
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import numpy as np
+import requests
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.time import Time
+from astroquery.exceptions import (
+    InputWarning,
+    InvalidQueryError,
+    NoResultsWarning,
+    RemoteServiceError,
+)
+from astroquery.mast import ObservationsClass
+
+from astrid_core.errors import AstridError, SurveyRefusedError
+from astrid_core.surveys.archive.mast_config import Cone, MastOptions
+from astrid_core.surveys.archive.product import Product
+from astrid_core.surveys.archive.session import ArchiveSession
+from astrid_core.surveys.config import SurveyConfig
+from astrid_core.surveys.times import ExposureTime, night_of
+
+_OBSERVATIONS_AT_ONCE = 200
+"""Whose files are asked for in one request."""
+_ROWS_A_PAGE = 10_000
+"""About 10 MiB of an answer; astroquery asks for page after page."""
+_FILTER_SEPARATOR = re.compile(r"[;,\s]+")
+_UNREADABLE = (KeyError, TypeError, ValueError, IndexError)
+"""What astroquery raises on answers that are not what the portal documents."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class MastObservation:
+    """One observation as MAST lists it.
+
+    Attributes
+    ----------
+    obsid
+        MAST's key, by which products are asked for.
+    night
+        Local observing night of its middle.
+    filters
+        Elements in the beam: 'F814W;CLEAR2L' is two.
+    field
+        Of the cone it was found in.
+    """
+
+    obsid: str
+    night: dt.date
+    filters: tuple[str, ...]
+    field: str | None
+
+
+class MastFinder:
+    """Finds the files of a survey's options at MAST."""
+
+    def __init__(self, config: SurveyConfig, session: ArchiveSession) -> None:
+        assert config.mast is not None, "validated with the configuration"  # noqa: S101
+        self._survey = config.name
+        self._options: MastOptions = config.mast
+        self._longitude_deg = config.longitude_deg
+        self._session = session
+        self._base = str(self._options.url).rstrip("/")
+        self._client = _client(session, self._base)
+
+    def nights(self) -> list[dt.date]:
+        """Nights of the survey's dates that have observations."""
+        dates = self._options.dates
+        found = self.observations(dates.first, dates.last)
+        return sorted({observation.night for observation in found})
+
+    def products(self, night: dt.date) -> list[Product]:
+        """Files of a night's observations that the product rules select, by name."""
+        found = self.observations(night, night)
+        if len(found) > self._options.max_observations:
+            raise SurveyRefusedError(
+                f"Survey '{self._survey}': MAST lists {len(found)} observations for {night}.",
+                remedy="Narrow its options, or raise 'mast.max_observations'.",
+                max_observations=self._options.max_observations,
+            )
+        fields = {observation.obsid: observation.field for observation in found}
+        products: dict[str, Product] = {}
+        for some in _batches(list(fields), _OBSERVATIONS_AT_ONCE):
+            table = self._asked(partial(self._client.get_product_list, some))
+            for product in self._selected(table, fields):
+                products.setdefault(product.name, product)
+        return [products[name] for name in sorted(products)]
+
+    def observations(self, first: dt.date, last: dt.date) -> list[MastObservation]:
+        """Observations of nights, both included, within the survey's dates.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the portal cannot be reached, refuses or answers what cannot be read.
+        """
+        first, last = max(first, self._options.dates.first), min(last, self._options.dates.last)
+        if last < first:
+            return []
+        found: dict[str, MastObservation] = {}
+        for cone in self._options.cones or (None,):
+            criteria = self._criteria(first, last, cone)
+            table = self._asked(partial(self._client.query_criteria, **criteria))
+            for observation in self._wanted(table, cone):
+                if first <= observation.night <= last:
+                    found.setdefault(observation.obsid, observation)
+        return list(found.values())
+
+    # --- asking ---------------------------------------------------------------------------
+
+    def _criteria(self, first: dt.date, last: dt.date, cone: Cone | None) -> dict[str, Any]:
+        """Criteria of the portal; a day on both sides, as nights are not UTC days.
+
+        Wildcards are not among them: the portal takes one and astroquery drops the others.
+        """
+        span = (first - dt.timedelta(days=1), last + dt.timedelta(days=2))
+        criteria: dict[str, Any] = {
+            "obs_collection": list(self._options.collections),
+            "dataproduct_type": ["image"],
+            "t_min": [float(Time(day.isoformat()).mjd) for day in span],
+        }
+        if self._options.instruments and not any("*" in one for one in self._options.instruments):
+            criteria["instrument_name"] = list(self._options.instruments)
+        if self._options.proposals:
+            criteria["proposal_id"] = list(self._options.proposals)
+        if cone is not None:
+            criteria["coordinates"] = SkyCoord(cone.ra, cone.dec, unit="deg")
+            criteria["radius"] = cone.radius_deg * u.deg
+        return criteria
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        """What astroquery answers, its errors in our words."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoResultsWarning)  # nothing found is an answer
+                warnings.simplefilter("error", InputWarning)  # a criterion would be dropped
+                return ask()
+        except AstridError:
+            raise
+        except (RemoteServiceError, TimeoutError) as error:
+            raise self._session.unavailable(self._base, f"fails: {error}") from error
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else "?"
+            raise self._session.refused(self._base, f"answers HTTP {status}") from None
+        except (InvalidQueryError, InputWarning) as error:
+            raise self._session.refused(self._base, f"cannot be asked so: {error}") from error
+        except _UNREADABLE as error:
+            raise self._session.refused(
+                self._base, f"answers what is no portal's answer ({type(error).__name__})"
+            ) from error
+
+    # --- choosing -------------------------------------------------------------------------
+
+    def _wanted(self, table: Table, cone: Cone | None) -> Iterator[MastObservation]:
+        """What was asked for among what came: every rule is applied again, on our side."""
+        options = self._options
+        for row in table:
+            filters = filter_elements(_text(row, "filters"))
+            night = self._night(row)
+            is_asked_for = (
+                _text(row, "obs_collection") in options.collections
+                and _text(row, "dataproduct_type") == "image"
+                and _text(row, "intentType") in ("", "science")
+                and _text(row, "calib_level") in map(str, options.calibration_levels)
+                and _matches((_text(row, "instrument_name"),), options.instruments)
+                and _matches((_text(row, "proposal_id"),), options.proposals)
+                and _matches(filters, options.filters)
+            )
+            is_public = _text(row, "dataRights") in ("", "PUBLIC")
+            is_readable = is_public or bool(self._session.rules.credentials)
+            if night is not None and is_asked_for and is_readable:
+                field = cone.field if cone else None
+                yield MastObservation(_text(row, "obsid"), night, filters, field)
+
+    def _night(self, row: Any) -> dt.date | None:
+        """Night of an observation's middle; None where MAST lists no times: not observed yet."""
+        times = [row[name] for name in ("t_min", "t_max")]
+        if any(np.ma.is_masked(time) or not np.isfinite(time) for time in times):
+            return None
+        middle = Time(float(np.mean(times)), format="mjd", scale="utc")
+        moment = middle.to_datetime(timezone=dt.UTC)
+        return night_of(ExposureTime(moment, None, None), self._longitude_deg)
+
+    def _selected(self, table: Table, fields: dict[str, str | None]) -> Iterator[Product]:
+        options = self._options
+        for row in table:
+            name, uri = _text(row, "productFilename"), _text(row, "dataURI")
+            group = _text(row, "productSubGroupDescription")
+            if _text(row, "productType") not in options.product_types or not uri:
+                continue
+            if options.product_groups and group not in options.product_groups:
+                continue
+            if not _matches((name,), options.file_names) or (
+                options.exclude and _matches((name,), options.exclude)
+            ):
+                continue
+            owners = [_text(row, key) for key in ("obsID", "parent_obsid")]
+            field = next((fields[owner] for owner in owners if owner in fields), None)
+            yield Product(
+                name=uri.removeprefix("mast:"),
+                url=f"{self._base}/api/v0.1/Download/file?uri={quote(uri, safe=':/')}",
+                size_bytes=_size(row),
+                field=field,
+            )
+
+
+def filter_elements(text: str) -> tuple[str, ...]:
+    """Elements in the beam of MAST's ``filters``: clear ones tell nothing and are left out."""
+    elements = [part for part in _FILTER_SEPARATOR.split(text) if part]
+    coloured = [part for part in elements if not part.upper().startswith("CLEAR")]
+    return tuple(coloured or elements)
+
+
+def _client(session: ArchiveSession, base: str) -> ObservationsClass:
+    """Astroquery's client of the portal at an address, asking through a session."""
+    client = ObservationsClass()
+    portal = client._portal_api_connection
+    client._session = portal._session = session
+    portal.MAST_REQUEST_URL = f"{base}/api/v0/invoke"
+    portal.COLUMNS_CONFIG_URL = f"{base}/portal/Mashup/Mashup.asmx/columnsconfig"
+    portal.MAST_DOWNLOAD_URL = f"{base}/api/v0.1/Download/file"
+    portal.PAGESIZE = _ROWS_A_PAGE
+    portal._column_configs = {}  # the class's own is shared by all portals
+    return client
+
+
+def _matches(texts: Sequence[str], globs: Sequence[str]) -> bool:
+    return not globs or any(
+        fnmatch.fnmatchcase(text.lower(), glob.lower()) for text in texts for glob in globs
+    )
+
+
+def _text(row: Any, name: str) -> str:
+    """A column's text; '' where it is null or there is no such column."""
+    if name not in row.colnames or np.ma.is_masked(row[name]):
+        return ""
+    return str(row[name]).strip()
+
+
+def _size(row: Any) -> int | None:
+    if "size" not in row.colnames or np.ma.is_masked(row["size"]) or row["size"] <= 0:
+        return None
+    return int(row["size"])
+
+
+def _batches(items: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
