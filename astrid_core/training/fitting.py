@@ -4,6 +4,7 @@ A checkpoint holds tensors, numbers and text only, and is read back as such: not
 unpickled. On a CPU, a training that was resumed ends with the same bits as one that was not.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -141,7 +142,7 @@ def fit(
         weight_decay=config.weight_decay,
         mixed_precision=config.mixed_precision,
     )
-    identity = _identity(config, train, val)
+    identity = _identity(config, train, val, start)
     course = _resume(checkpoint, identity, learner, rng) or _Course()
     while course.step < config.steps and not course.is_stale(config.patience):
         course.losses.append(learner.step(sampler.draw(config.batch_size, rng)))
@@ -191,10 +192,19 @@ def _validate(learner: Learner, val: SampleSet, step: int) -> Validation:
 # --- checkpoints --------------------------------------------------------------------------
 
 
-def _identity(config: TrainingConfig, train: SampleSet, val: SampleSet) -> str:
-    """Digest of what decides the weights, but for those begun with."""
+def _identity(
+    config: TrainingConfig,
+    train: SampleSet,
+    val: SampleSet,
+    start: Mapping[str, torch.Tensor] | None,
+) -> str:
+    """Digest of all that decides the weights."""
     pixels = [record.sha256 for samples in (train, val) for record in samples.records]
-    return config_digest({"config": config.model_dump(mode="json"), "pixels": pixels})
+    begun = hashlib.sha256()
+    for name, tensor in sorted((start or {}).items()):
+        begun.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    decided = {"config": config.model_dump(mode="json"), "pixels": pixels}
+    return config_digest(decided | {"start": begun.hexdigest()})
 
 
 def _keep(

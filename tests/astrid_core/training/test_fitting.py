@@ -95,6 +95,17 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path: Path):
     assert steps[0] == 1
 
 
+def test_a_checkpoint_that_began_with_other_weights_is_not_gone_on_with(tmp_path: Path):
+    teach(tmp_path / "one.pt")
+    steps: list[int] = []
+    start = build_network(SMALL).state_dict()
+    fit(
+        TRAIN, VAL, SMALL, start, CONFIG, CPU,
+        checkpoint=tmp_path / "one.pt", report=lambda p: steps.append(p.step),
+    )  # fmt: skip
+    assert steps[0] == 1
+
+
 def test_training_learns_and_stops_when_it_no_longer_does(tmp_path: Path):
     config = CONFIG.model_copy(update={"steps": 60, "validate_every": 10, "patience": 6})
     fitted = teach(tmp_path / "c.pt", config)
