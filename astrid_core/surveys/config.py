@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.errors import ConfigurationError
 from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.mast_config import MastOptions
 from astrid_core.surveys.archive.skyview_config import SkyviewOptions
 from astrid_core.surveys.keywords import KeywordMap
@@ -28,6 +29,7 @@ REFERENCE_PREFIX = "reference/"
 
 _OPTIONS_OF_ADAPTER = {
     "folder": ("folder", "nights"),
+    "ivoa": ("archive", "ivoa"),
     "mast": ("archive", "mast"),
     "skyview": ("archive", "skyview"),
 }
@@ -145,7 +147,9 @@ class SurveyConfig(_Model):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="Key of the entry; part of object keys."
     )
     description: str = Field(default="", description="A sentence for people.")
-    adapter: Literal["simulated", "folder", "mast", "skyview"] = Field(description="What reads it.")
+    adapter: Literal["simulated", "folder", "mast", "skyview", "ivoa"] = Field(
+        description="What reads it."
+    )
     longitude_deg: float | None = Field(
         default=None,
         ge=-180,
@@ -172,6 +176,7 @@ class SurveyConfig(_Model):
     )
     mast: MastOptions | None = None
     skyview: SkyviewOptions | None = None
+    ivoa: IvoaOptions | None = None
     simulated: dict[str, Any] = Field(default_factory=dict, description="simulation.SceneConfig.")
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     differencing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")

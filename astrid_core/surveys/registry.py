@@ -26,6 +26,10 @@ def open_survey(config: SurveyConfig) -> Survey:
         from astrid_core.surveys.archive.skyview import SkyviewFinder
 
         return ArchiveSurvey(config, SkyviewFinder)
+    if config.adapter == "ivoa":
+        from astrid_core.surveys.archive.ivoa import IvoaFinder
+
+        return ArchiveSurvey(config, IvoaFinder)
     from astrid_core.simulation.survey import SimulatedSurvey
 
     return SimulatedSurvey(config)
