@@ -268,7 +268,24 @@ def load_surveys(path: Path | None = None) -> SurveysFile:
     """
     source = PACKAGED_SURVEYS if path is None else path
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+        return SurveysFile.model_validate(_expand(_content(source), os.environ))
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"Surveys file {source} is not valid: {_describe(error)}.",
+            remedy=f"Correct these keys; {PACKAGED_SURVEYS.name} documents each of them.",
+            n_problems=error.error_count(),
+        ) from error
+
+
+def variables_named(survey: str, path: Path | None = None) -> list[tuple[str, str, str | None]]:
+    """Environment variables that a survey's entry names: (key, variable, default or None)."""
+    content = _content(PACKAGED_SURVEYS if path is None else path)
+    return [(key, match[1], match[2]) for key, match in _placeholders(content["surveys"][survey])]
+
+
+def _content(source: Path) -> Any:
+    try:
+        return yaml.safe_load(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"Surveys file {source} cannot be read: {error.strerror or error}.",
@@ -277,14 +294,6 @@ def load_surveys(path: Path | None = None) -> SurveysFile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"Surveys file {source} is not YAML: {error}", remedy="Correct the named line."
-        ) from error
-    try:
-        return SurveysFile.model_validate(_expand(content, os.environ))
-    except ValidationError as error:
-        raise ConfigurationError(
-            f"Surveys file {source} is not valid: {_describe(error)}.",
-            remedy=f"Correct these keys; {PACKAGED_SURVEYS.name} documents each of them.",
-            n_problems=error.error_count(),
         ) from error
 
 
@@ -296,9 +305,9 @@ def require_resolved(config: SurveyConfig) -> None:
     ConfigurationError
         Naming the survey, the keys and the variables to set.
     """
-    unset = _unset_variables(config.model_dump(mode="json"))
+    unset = _placeholders(config.model_dump(mode="json"))
     if unset:
-        places = ", ".join(f"{key} needs {name}" for key, name in unset)
+        places = ", ".join(f"{key} needs {match[1]}" for key, match in unset)
         raise ConfigurationError(
             f"Survey '{config.name}' cannot be used: {places}.",
             remedy="Set the environment variable, or write the value into the surveys file.",
@@ -319,16 +328,17 @@ def _default(match: re.Match[str]) -> str:
     return match[0] if match[2] is None else match[2]
 
 
-def _unset_variables(content: Any, key: str = "") -> list[tuple[str, str]]:
+def _placeholders(content: Any, key: str = "") -> list[tuple[str, re.Match[str]]]:
+    """Each ``${NAME}`` of a configuration with the key that it stands under."""
     if isinstance(content, str):
-        return [(key, match[1]) for match in _VARIABLE.finditer(content)]
+        return [(key, match) for match in _VARIABLE.finditer(content)]
     if isinstance(content, Mapping):
         items = [(f"{key}.{name}" if key else str(name), value) for name, value in content.items()]
     elif isinstance(content, list):
         items = [(f"{key}[{index}]", value) for index, value in enumerate(content)]
     else:
         return []
-    return [found for name, value in items for found in _unset_variables(value, name)]
+    return [found for name, value in items for found in _placeholders(value, name)]
 
 
 def _describe(error: ValidationError) -> str:
