@@ -14,6 +14,7 @@ from astrid_core.errors import AstridError, ConfigurationError
 from astrid_core.settings import DefinitionSettings
 from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
 from astrid_stack.console import errors_shown, say
+from astrid_stack.state import State
 
 app = typer.Typer(
     help="The surveys of surveys.yaml: what they are, and whether they work.",
@@ -63,6 +64,52 @@ def check(
                 failed += not _probe(config, asked)
         if failed:
             raise typer.Exit(1)
+
+
+@app.command()
+def pairs(
+    catalogue: Annotated[
+        Path, typer.Argument(help="CSV of transients: name, ra, dec, discovery_date.")
+    ],
+    survey: Annotated[str, typer.Option(help="Survey whose archive is searched.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Plan, with sizes; fetch nothing.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file that the plan is written to, with the reason for everything left out.",
+            show_default="CATALOGUE's name with .SURVEY.pairs.json; with --dry-run none",
+        ),
+    ] = None,
+) -> None:
+    """Find observations before and after transients, and ingest exactly those.
+
+    Both of a pair are of one instrument and one band, hold the transient, overlap, and keep the
+    dates of the survey's key 'pairs'. Nothing is labelled: a pair says of nothing that it is
+    real.
+    """
+    from astrid_stack import pairs as planning  # imports the science: seconds others save
+
+    with errors_shown():
+        surveys = load_surveys(DefinitionSettings().surveys_file)
+        config = survey_of(surveys, survey)
+        found = planning.plan(catalogue, config)
+        planning.show(found, config)
+        default = catalogue.with_suffix(f".{survey}.pairs.json")
+        target = output or (None if dry_run else default)
+        if target is not None:
+            planning.save(found, target)
+            say(f"The plan is in {target}")
+        if dry_run:
+            return
+        if not found.pairs:
+            raise ConfigurationError(
+                "There is no pair to ingest.",
+                remedy="Look at the reasons, and widen the survey's key 'pairs' where they allow.",
+            )
+        planning.require_partitions(found, surveys)
+        planning.ingest(found, State())
 
 
 def survey_of(surveys: SurveysFile, name: str) -> SurveyConfig:

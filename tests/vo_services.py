@@ -56,6 +56,7 @@ class Held:
     kind: str = "image"
     is_linked: bool = False
     is_timed: bool = True
+    is_placed: bool = True
     rights: str = "public"
 
     @property
@@ -135,6 +136,8 @@ class VoArchive:
             "s_dec": [one.dec for one in held],
             "s_region": [
                 "POLYGON ICRS " + " ".join(f"{x:.7f} {y:.7f}" for x, y in one.corners)
+                if one.is_placed
+                else ""
                 for one in held
             ],
             "t_min": [one.mjd if one.is_timed else np.nan for one in held],

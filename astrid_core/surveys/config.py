@@ -21,6 +21,7 @@ from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.mast_config import MastOptions
 from astrid_core.surveys.archive.skyview_config import SkyviewOptions
 from astrid_core.surveys.keywords import KeywordMap
+from astrid_core.surveys.pairs_config import PairsConfig
 from astrid_core.surveys.ranges import Nights
 
 PACKAGED_SURVEYS = Path(__file__).with_name("surveys.yaml")
@@ -187,6 +188,10 @@ class SurveyConfig(_Model):
     )
     depth: dict[str, Any] = Field(default_factory=dict, description="monitoring.DepthConfig.")
     objects: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
+    pairs: PairsConfig = Field(
+        default_factory=PairsConfig,
+        description="Which observations before and after a transient make a pair.",
+    )
     crossmatch: CrossmatchConfig = Field(
         default_factory=CrossmatchConfig, description="Catalogues to ask about objects; none."
     )

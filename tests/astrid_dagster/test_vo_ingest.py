@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
 
 from astrid_core.simulation.survey import SimulatedSurvey
-from astrid_core.surveys.config import SurveyConfig
+from astrid_core.surveys.config import SurveyConfig, load_surveys
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.definitions import build_defs
+from astrid_stack.pairs import plan, run_config
 from dbschema.models import IngestRun, Observation, PreprocessRun
 from tests.archive_server import ArchiveServer, cut, flipped, html, malformed_votable, status
 from tests.archives import NIGHT, options, tiny_fits
 from tests.astrid_dagster.conftest import key
 from tests.conftest import S3Store
 from tests.deployment import Deployment, configure
+from tests.transient_sky import DATES, transient_sky
 from tests.vo_services import PATHS, QUERIED, Held, VoArchive, overflow
 
 # The name of a packaged survey, so that its partitions exist; it is another survey here.
@@ -76,24 +79,28 @@ def deployment(
             "url": archive.server.url(PATHS[protocol]),
             "protocol": protocol,
             "cones": [{"ra": 150.0, "dec": 2.0, "radius_deg": 0.1}],
-            "dates": "2025-09-01..2025-09-30",
+            "dates": DATES,
+            "filter_column": None if protocol == "sia1" else "energy_bandpassname",
         },
     }
     path = tmp_path / "surveys.yaml"
-    path.write_text(yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": {SURVEY: entry}}))
+    path.write_text(yaml.safe_dump({"partitions_start": "2025-01-01", "surveys": {SURVEY: entry}}))
     monkeypatch.chdir(tmp_path)
     with configure(migrated_url, s3_empty, tmp_path, path) as deployed:
         yield deployed
 
 
 def materialize(
-    *assets: dg.AssetsDefinition, raise_on_error: bool = True
+    *assets: dg.AssetsDefinition,
+    raise_on_error: bool = True,
+    night: str = NIGHT.isoformat(),
+    run_config: dict[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     defs = build_defs()
     job = dg.define_asset_job("under_test", selection=dg.AssetSelection.assets(*assets))
     resolved = dg.Definitions(assets=defs.assets, jobs=[job], resources=defs.resources)
     return resolved.get_job_def("under_test").execute_in_process(
-        partition_key=key(NIGHT.isoformat(), SURVEY), raise_on_error=raise_on_error
+        partition_key=key(night, SURVEY), raise_on_error=raise_on_error, run_config=run_config
     )
 
 
@@ -178,3 +185,50 @@ def test_a_service_in_trouble_fails_the_night_with_its_name(
     assert words in said
     assert deployment.rows(IngestRun) == []
     assert deployment.rows(Observation) == []
+
+
+@pytest.mark.parametrize("protocol", ["obscore"], indirect=True)
+def test_a_catalogue_s_pairs_are_ingested_and_nothing_else(
+    archive: VoArchive, deployment: Deployment, tmp_path: Path
+) -> None:
+    """Fifty transients: of each night exactly the plan's files, whatever else it has."""
+    sky = transient_sky()
+    archive.add(*sky.held)
+    catalogue = sky.write(tmp_path / "transients.csv")
+    config = load_surveys(deployment.surveys_file).surveys[SURVEY]
+    planned = plan(catalogue, config)
+
+    for night, products in planned.by_night.items():
+        restricted = run_config(products)
+        assert materialize(ingest, night=night.isoformat(), run_config=restricted).success
+
+    chosen = {name for pair in sky.pairs.values() for name in pair}
+    observations = deployment.rows(Observation)
+    assert {row["archive_id"] for row in observations} == chosen
+    assert {row["source"]: row["status"] for row in deployment.rows(IngestRun)} == dict.fromkeys(
+        chosen, "completed"
+    )
+    bodies = {one.name: one.body for one in sky.held}
+    objects = stored(deployment, tmp_path)
+    assert {row["archive_id"]: objects[row["raw_fits_path"]] for row in observations} == {
+        name: bodies[name] for name in chosen
+    }
+    assert len(objects) == len(chosen)
+    fetched = [asked.path for asked in archive.server.log if "/files/" in asked.path]
+    assert sorted(fetched) == sorted(f"/files/{name}" for name in chosen), "a trap was fetched"
+
+
+@pytest.mark.parametrize("protocol", ["sia2"], indirect=True)
+def test_a_planned_address_outside_the_allowed_hosts_is_not_asked(
+    archive: VoArchive, deployment: Deployment
+) -> None:
+    good = archive.server.put("/files/good.fits", tiny_fits(1))
+    files = [
+        {"name": "good.fits", "url": good},
+        {"name": "evil.fits", "url": "http://example.org/evil.fits"},
+    ]
+
+    assert materialize(ingest, run_config={"ops": {"ingest": {"config": {"only": files}}}}).success
+
+    rows = {row["source"]: row["error_type"] for row in deployment.rows(IngestRun)}
+    assert rows == {"good.fits": None, "evil.fits": "ForbiddenAddressError"}

@@ -1,5 +1,6 @@
 """``astrid surveys`` against a local archive."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from astrid_stack.cli import app
 from tests.archive_server import ArchiveServer, Fault, flipped, html, status
 from tests.archives import options, tiny_fits
+from tests.transient_sky import DATES, TransientSky, transient_sky
 from tests.vo_services import Held, VoArchive
 
 MJD = 60928.3  # 2025-09-10
@@ -174,3 +176,104 @@ def test_live_that_finds_nothing_verifies_nothing(
     assert "lists no files: nothing is verified" in said
     said = check(tmp_path, monkeypatch, {"ztf": entry}, "ztf", "--live", "--night", "noon", ends=1)
     assert "'noon' is no night" in said
+
+
+# --- pairs --------------------------------------------------------------------------------------
+
+
+def pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: dict, *arguments: str, ends: int = 0
+) -> str:
+    path = tmp_path / "surveys.yaml"
+    surveys = {"partitions_start": "2025-01-01", "surveys": {"ztf": entry}}
+    path.write_text(yaml.safe_dump(surveys))
+    monkeypatch.setenv("ASTRID_SURVEYS_FILE", str(path))
+    monkeypatch.setenv("COLUMNS", "300")
+    asked = ["surveys", "pairs", *arguments, "--survey", "ztf"]
+    done = CliRunner().invoke(app, asked, terminal_width=300)
+    assert done.exit_code == ends, done.output
+    return done.output
+
+
+@pytest.fixture
+def sky(archive: VoArchive, entry: dict) -> TransientSky:
+    made = transient_sky()
+    archive.add(*made.held)
+    entry["ivoa"] |= {"dates": DATES, "filter_column": "energy_bandpassname"}
+    return made
+
+
+def test_a_dry_run_shows_the_plan_and_fetches_nothing(
+    archive: VoArchive,
+    entry: dict,
+    sky: TransientSky,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue = sky.write(tmp_path / "sne.csv")
+
+    said = pairs(tmp_path, monkeypatch, entry, str(catalogue), "--dry-run")
+
+    assert "50 transients, 35 with a pair, 35 pairs" in said
+    assert "left out: 4 unparsable row, 12 duplicate" in said
+    assert "25 cross-filter" in said
+    assert "70 files: 0 cached, 70 to fetch (0.4 MiB), 0 refused" in said
+    assert "t00_before.fits" in said
+    assert not any("/files/" in asked.path for asked in archive.server.log)
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_a_plan_s_file_holds_every_reason(
+    archive: VoArchive,
+    entry: dict,
+    sky: TransientSky,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue = sky.write(tmp_path / "sne.csv")
+    target = tmp_path / "plan.json"
+
+    said = pairs(tmp_path, monkeypatch, entry, str(catalogue), "--dry-run", "--output", str(target))
+
+    assert f"The plan is in {target}" in said
+    plan = json.loads(target.read_text())
+    assert len(plan["pairs"]) == len(sky.pairs)
+    told = {(one["transient"], one["image"]): one["why"] for one in plan["left_out"]}
+    assert {key: why for key, why in told.items() if key[1]} == sky.traps
+    assert plan["earlier_images"] == sorted(before for before, _ in sky.pairs.values())
+    files = [file["name"] for files in plan["files"].values() for file in files]
+    assert sorted(files) == sorted(name for pair in sky.pairs.values() for name in pair)
+
+
+def test_what_cannot_be_planned_is_said(
+    archive: VoArchive, entry: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = tmp_path / "sne.csv"
+    catalogue.write_text("name,ra,dec,discovery_date\nsn,150,2,2025-09-05\n")
+
+    said = pairs(tmp_path, monkeypatch, entry, str(tmp_path / "none.csv"), ends=1)
+    assert "cannot be read" in said
+    said = pairs(tmp_path, monkeypatch, entry, str(catalogue), ends=1)
+    assert "nothing listed" in said
+    assert "There is no pair to ingest." in said
+    archive.server.always("/sia2", status(503))
+    said = pairs(tmp_path, monkeypatch, entry, str(catalogue), ends=1)
+    assert "Survey 'ztf'" in said
+    assert "is unavailable" in said
+
+
+def test_a_night_before_the_partitions_stops_the_plan_before_any_is_ingested(
+    archive: VoArchive, entry: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = tmp_path / "sne.csv"
+    catalogue.write_text("name,ra,dec,discovery_date\nsn,150,2,2025-09-05\n")
+    entry["ivoa"] |= {"dates": DATES, "filter_column": "energy_bandpassname"}
+    archive.add(
+        Held("b.fits", tiny_fits(1), 60500.0, half_deg=0.05),
+        Held("a.fits", tiny_fits(2), 60925.0, half_deg=0.05),
+    )
+
+    said = pairs(tmp_path, monkeypatch, entry, str(catalogue), ends=1)
+
+    assert "The night 2024-07-09 is before the first partition" in said
+    assert (tmp_path / "sne.ztf.pairs.json").is_file()
