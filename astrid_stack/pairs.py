@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import select
 
 from astrid_core.errors import ConfigurationError
@@ -88,8 +88,9 @@ def plan(catalogue: Path, config: SurveyConfig) -> PairPlan:
 def show(found: PairPlan, config: SurveyConfig) -> None:
     """Print a plan: pairs, what they would cost, and what is left out and why."""
     table = Table(
-        "transient", "rank", "instrument", "band", "before", "days", "after", "days", "overlap",
-        "MiB", box=None, header_style="bold",
+        Column("transient", overflow="fold"), "rank", "instrument", "band",
+        Column("before", overflow="fold"), "days", Column("after", overflow="fold"), "days",
+        "overlap", "MiB", box=None, header_style="bold",
     )  # fmt: skip
     for pair in found.pairs:
         table.add_row(
@@ -206,7 +207,8 @@ def _status_of(found: PairPlan, state: State) -> dict[str, str]:
 def _show_left_out(found: PairPlan) -> None:
     told = ", ".join(f"{number} {why}" for why, number in counts(found.left_out).items())
     say(f"left out: {told}")
-    table = Table("transient", "image", "why", "reason", box=None, header_style="bold")
+    folded = [Column(name, overflow="fold") for name in ("transient", "image")]
+    table = Table(*folded, "why", "reason", box=None, header_style="bold")
     for one in found.left_out[:_MAX_LISTED]:
         table.add_row(escape(one.transient), escape(one.image), one.why.value, escape(one.reason))
     out.print(table)
