@@ -7,6 +7,7 @@ question and one file where asking is wanted. Nothing here is recorded.
 import datetime as dt
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -88,13 +89,13 @@ class Probe:
     Attributes
     ----------
     n_files
-        Files of the night that it is of.
+        Files of the night that it is of; None where listing them would make them.
     outcome
         What ingesting it would record.
     """
 
     night: dt.date
-    n_files: int
+    n_files: int | None
     name: str
     size_bytes: int
     took_s: float
@@ -103,7 +104,8 @@ class Probe:
     def describe(self) -> str:
         """What came, as text for people."""
         lines = [
-            f"  live        night {self.night}: {self.n_files} files",
+            f"  live        night {self.night}"
+            f"{f': {self.n_files} files' if self.n_files is not None else ''}",
             f"  fetched     {self.name}, {self.size_bytes} bytes in {self.took_s:.1f} s",
             f"  sha256      {self.outcome.sha256}",
         ]
@@ -166,7 +168,8 @@ def probe(
         nights = survey.nights()
         night = nights[-1] if nights else None
     began = time.monotonic()
-    n_files, file = (0, None) if night is None else _one_file(survey, night)
+    n_files, files = (0, iter(())) if night is None else _files(survey, night)
+    file = next(files, None)  # there until the next is asked for
     if night is None or file is None:
         raise ConfigurationError(
             f"Survey '{config.name}' lists no files{f' for {night}' if night else ''}: nothing "
@@ -182,15 +185,16 @@ def probe(
     return Probe(night, n_files, file.name, file.path.stat().st_size, took_s, outcome)
 
 
-def _one_file(survey: Survey, night: dt.date) -> tuple[int, SourceFile | UnfetchedFile | None]:
-    """How many files a night has, and one of them."""
-    if isinstance(survey, ArchiveSurvey):
-        products = survey.products(night)
-        # Of unknown size last: it may be anything.
-        smallest = sorted(products, key=lambda one: (one.size_bytes is None, one.size_bytes or 0))
-        return len(products), next(survey.fetch(smallest[:1]), None)
-    files = list(survey.files(night))
-    return len(files), files[0] if files else None
+def _files(
+    survey: Survey, night: dt.date
+) -> tuple[int | None, Iterator[SourceFile | UnfetchedFile]]:
+    """How many files a night has, and one of them or more; of an archive the smallest."""
+    if not isinstance(survey, ArchiveSurvey):
+        return None, survey.files(night)
+    products = survey.products(night)
+    # Of unknown size last: it may be anything.
+    by_size = sorted(products, key=lambda one: (one.size_bytes is None, one.size_bytes or 0))
+    return len(products), survey.fetch(by_size[:1])
 
 
 # --- what a configuration says ---------------------------------------------------------------

@@ -144,6 +144,32 @@ def test_live_fetches_one_file_and_keeps_nothing(
     assert "fetched     old.fits" in said
 
 
+def test_live_reads_a_file_of_a_survey_that_is_no_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "a.fits").write_bytes(tiny_fits(1))
+    surveys = {
+        "sky": {
+            "adapter": "simulated",
+            "references": {"name": "none"},
+            "simulated": {"n_fields": 1, "shape": [64, 64], "stars_per_field": 20},
+        },
+        "mine": {
+            "adapter": "folder",
+            "references": {"name": "none"},
+            "folder": {"root": str(folder)},
+            "nights": {"all": "2025-09-10"},
+        },
+    }
+
+    said = check(tmp_path, monkeypatch, surveys, "--live")
+
+    assert "64 x 64 pix" in said
+    assert f"fetched     a.fits, {len(tiny_fits(1))} bytes" in said
+
+
 @pytest.mark.parametrize(
     ("path", "fault", "words"),
     [

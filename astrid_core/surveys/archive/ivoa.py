@@ -236,6 +236,11 @@ class IvoaFinder:
             "access_bytes": _plain(record.filesize),
             "instrument_name": _plain(record.instr),
             "bandpass": _plain(record.bandpass_id),
+            "s_ra": _plain(record.getbyucd("POS_EQ_RA_MAIN")),
+            "s_dec": _plain(record.getbyucd("POS_EQ_DEC_MAIN")),
+            "s_fov": _narrow_side(
+                record.getbyucd("VOX:Image_Naxis"), record.getbyucd("VOX:Image_Scale")
+            ),
             "t_min": None if moment is None else float(moment.mjd),
             "t_max": row.get("t_max"),
         }
@@ -328,6 +333,19 @@ def _footprint(row: Row) -> Corners | None:
         ra, dec, fov_deg = (float(str(value)) for value in place)
         corners = circle(ra, dec, fov_deg / 2) if 0 < fov_deg < 90 else None
     return corners
+
+
+def _narrow_side(n_pixels: Any, scale_deg: Any) -> float | None:
+    """Narrower side of an image of SIA 1, degrees; None where it is not told.
+
+    How the image is turned is not always told: the circle in it is sky that it surely holds.
+    """
+    sides = [np.abs(np.ravel(np.ma.filled(v, np.nan))) for v in (n_pixels, scale_deg)]
+    try:
+        side = float(np.min(sides[0].astype(float) * sides[1].astype(float)))
+    except (TypeError, ValueError):
+        return None
+    return side if np.isfinite(side) else None
 
 
 def _plain(value: Any) -> Any:
