@@ -6,6 +6,7 @@ from uuid import UUID
 
 from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.difference import write_difference
+from astrid_core.differencing.linearity import require_linear
 from astrid_core.differencing.select import ReferenceInfo, ScienceInfo, select_reference
 from astrid_core.differencing.subtract import DIFFERENCE_VERSION, subtract_frames
 from astrid_core.frame import read_frame
@@ -86,6 +87,7 @@ def _compute(task: DifferenceTask, reference_row: Row, bench: Bench) -> Success:
     run = task.preprocess
     with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
         science = read_frame(path)
+    require_linear(science.meta, run["archive_id"])
     with bench.fetched(reference_row["reference_fits_path"], reference_row["sha256"]) as path:
         reference = read_frame(path)
     result = subtract_frames(science, reference, task.config)

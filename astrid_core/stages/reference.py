@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 
+from astrid_core.differencing.linearity import require_linear
 from astrid_core.differencing.masking import with_changing
 from astrid_core.differencing.references import (
     REFERENCE_VERSION,
@@ -19,13 +20,12 @@ from astrid_core.differencing.references import (
     rank_members,
 )
 from astrid_core.differencing.registration_config import ReferenceConfig
-from astrid_core.errors import NoReferenceError, WrongSurveyError
+from astrid_core.errors import NoReferenceError
 from astrid_core.frame import Frame, read_frame, write_frame
 from astrid_core.identity import config_digest, derive_id, object_key, run_id, survey_id
 from astrid_core.sky import footprint
 from astrid_core.stages.bench import Bench, stage
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
-from astrid_core.surveys.ingest import LINEARITY
 
 Pixel = tuple[int, int]
 
@@ -193,16 +193,11 @@ def _fetch(task: ReferenceTask, run: Row, bench: Bench) -> Frame:
     Raises
     ------
     WrongSurveyError
-        If it is marked as for display only: no automatic label may come of its differences.
+        If it is for display only.
     """
     with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
         frame = read_frame(path)
-    if LINEARITY in frame.meta.assumed:
-        raise WrongSurveyError(
-            f"{run['archive_id']} of survey '{task.survey}' is for display only: its values may "
-            "not be proportional to light, and a difference from it would not be of light.",
-            remedy="Leave it out of the survey's references (surveys.yaml).",
-        )
+    require_linear(frame.meta, run["archive_id"])
     pixels = task.changes.get(run["observation_id"])
     if pixels is None:
         return frame

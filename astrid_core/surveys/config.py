@@ -171,6 +171,13 @@ class SurveyConfig(_Model):
     nightly: bool = Field(
         default=False, description="Whether the nightly schedule processes it every noon (UTC)."
     )
+    late_nights: int = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Nights before last night that the schedule asks for again every noon: "
+        "archives deliver late, and what failed may come now.",
+    )
     folder: FolderOptions | None = None
     archive: ArchiveOptions | None = Field(
         default=None, description="How its archive is asked (archive adapters)."
@@ -208,6 +215,16 @@ class SurveyConfig(_Model):
                 raise ValueError(f"'{key}' options do not belong to adapter '{self.adapter}'")
         if self.adapter != "simulated" and self.simulated:
             raise ValueError(f"'simulated' options do not belong to adapter '{self.adapter}'")
+        return self
+
+    @model_validator(mode="after")
+    def _archive_is_an_allowed_host(self) -> "SurveyConfig":
+        adapter = self.mast or self.skyview
+        if self.archive is None or adapter is None:
+            return self
+        url = adapter.url
+        if not self.archive.allows(url.scheme, url.host or "", url.port):
+            raise ValueError(f"the archive itself, {url.host}, is not in 'archive.allowed_hosts'")
         return self
 
     @model_validator(mode="after")

@@ -15,17 +15,15 @@ from astrid_dagster.schedules import every_noon
 from astrid_dagster.sensors import failure_report, report_failed_runs
 
 
-def surveys_file(folder: Path, nightly: bool) -> Path:
-    entry = {"adapter": "simulated", "references": {"name": "set"}, "nightly": nightly}
+def surveys_file(folder: Path, nightly: bool, start: str = "2020-01-01", **entry: int) -> Path:
+    entry = {"adapter": "simulated", "references": {"name": "set"}, "nightly": nightly, **entry}
     path = folder / "surveys.yaml"
-    path.write_text(
-        yaml.safe_dump({"partitions_start": "2020-01-01", "surveys": {"simulated": entry}})
-    )
+    path.write_text(yaml.safe_dump({"partitions_start": start, "surveys": {"simulated": entry}}))
     return path
 
 
-def tick() -> object:
-    noon = dt.datetime(2025, 9, 12, 12, tzinfo=dt.UTC)
+def tick(day: int = 12) -> object:
+    noon = dt.datetime(2025, 9, day, 12, tzinfo=dt.UTC)
     with dg.build_schedule_context(scheduled_execution_time=noon) as context:
         return every_noon(context)
 
@@ -37,6 +35,21 @@ def test_nightly_surveys_are_asked_for_last_night(
     (request,) = tick()
     assert request.partition_key == "2025-09-11|simulated"
     assert request.run_key == "simulated|2025-09-11"
+
+
+def test_late_nights_are_asked_for_again_every_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = surveys_file(tmp_path, nightly=True, start="2025-09-09", late_nights=5)
+    monkeypatch.setenv("ASTRID_SURVEYS_FILE", str(path))
+
+    first, second = tick(12), tick(13)
+
+    # The nights before partitions_start do not exist.
+    nights = [request.partition_key for request in first]
+    assert nights == [f"2025-09-{day:02d}|simulated" for day in (11, 10, 9)]
+    keys = [request.run_key for request in (*first, *second)]
+    assert len(keys) == len(set(keys)) == 7
 
 
 def test_without_nightly_surveys_the_tick_says_so(

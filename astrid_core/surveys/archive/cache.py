@@ -72,16 +72,20 @@ class Entry:
         """The unfinished file."""
         return self.folder / f"{self.name}.part"
 
-    def whole(self) -> str | None:
-        """SHA-256 of the file if it is here, whole and as it came; else None."""
+    def seems_whole(self) -> str | None:
+        """SHA-256 noted of the file if it is here with its size; its bytes are not read."""
         facts = _read(self.folder / "facts.json")
         try:
             is_same_size = self.path.stat().st_size == facts.get("size_bytes")
         except OSError:
             return None
-        stated = facts.get("sha256")
-        is_same = is_same_size and isinstance(stated, str) and sha256_file(self.path) == stated
-        return stated if is_same else None
+        noted = facts.get("sha256")
+        return noted if is_same_size and isinstance(noted, str) else None
+
+    def whole(self) -> str | None:
+        """SHA-256 of the file if it is here, whole and as it came; else None."""
+        noted = self.seems_whole()
+        return noted if noted is not None and sha256_file(self.path) == noted else None
 
     def begun(self) -> tuple[int, Version]:
         """Bytes of the unfinished file and the version they belong to; 0 if not resumable."""
@@ -125,20 +129,34 @@ class Entry:
         ConfigurationError
             If the cache cannot be written to.
         """
-        locks = self.folder.parent / "locks"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            locks.mkdir(exist_ok=True)
-            lock = (locks / self.folder.name).open("w")
-        except OSError as error:
-            raise ConfigurationError(
-                f"The cache {self.folder.parent} cannot be written to ({error.strerror}).",
-                remedy="Point 'archive.cache_dir' of the survey at a folder of your own.",
-            ) from error
-        with lock:
+        locks = _made(self.folder.parent / "locks")
+        _made(self.folder)
+        with (locks / self.folder.name).open("w") as lock:
             while not _try_lock(lock.fileno()) and not stop.wait(_LOCK_POLL_S):
                 pass
             yield
+
+
+def hosts_folder(cache_dir: Path) -> Path:
+    """Where processes that share a cache agree on when they ask which host.
+
+    Raises
+    ------
+    ConfigurationError
+        If the cache cannot be written to.
+    """
+    return _made(cache_dir.expanduser() / "hosts")
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The cache {folder.parent} cannot be written to ({error.strerror}).",
+            remedy="Point 'archive.cache_dir' of the survey at a folder of your own.",
+        ) from error
+    return folder
 
 
 def _try_lock(descriptor: int) -> bool:

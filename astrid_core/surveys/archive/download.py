@@ -19,7 +19,9 @@ from astrid_core.surveys.archive.transfer import GIB, MIB, Budget, check_size, t
 
 OUTAGE_AFTER = 5
 """Files in a row that an archive fails at before it counts as out, and is left alone."""
-_AHEAD = 2
+_WORKERS = 2
+"""Threads for each parallel request: one proves what came while the other's file comes."""
+_AHEAD = 3
 """Files fetched ahead of the one handed on, for each parallel request."""
 
 
@@ -102,7 +104,7 @@ def plan(products: Sequence[Product], survey: str, rules: ArchiveOptions) -> Dow
         except AstridError as error:
             refused.append(NotFetched(product, error))
             continue
-        if Entry.of(product, survey, rules.cache_dir).whole() is None:
+        if Entry.of(product, survey, rules.cache_dir).seems_whole() is None:
             missing.append(product)
         else:
             n_cached += 1
@@ -143,7 +145,7 @@ def fetch_all(
     def fetch(product: Product) -> Fetched | NotFetched:
         return _fetch(product, session, budget, max_frame_mpix)
 
-    with ThreadPoolExecutor(rules.parallel, thread_name_prefix="archive") as pool:
+    with ThreadPoolExecutor(rules.parallel * _WORKERS, thread_name_prefix="archive") as pool:
         try:
             for result in _in_order(pool, fetch, products, rules.parallel * _AHEAD):
                 outage.judge(result)

@@ -47,6 +47,9 @@ from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.times import ExposureTime, night_of
 
 _OBSERVATIONS_AT_ONCE = 200
+"""Whose files are asked for in one request."""
+_ROWS_A_PAGE = 10_000
+"""About 10 MiB of an answer; astroquery asks for page after page."""
 _FILTER_SEPARATOR = re.compile(r"[;,\s]+")
 _UNREADABLE = (KeyError, TypeError, ValueError, IndexError)
 """What astroquery raises on answers that are not what the portal documents."""
@@ -97,6 +100,12 @@ class MastFinder:
     def products(self, night: dt.date) -> list[Product]:
         """Files of a night's observations that the product rules select, by name."""
         found = self.observations(night, night)
+        if len(found) > self._options.max_observations:
+            raise SurveyRefusedError(
+                f"Survey '{self._survey}': MAST lists {len(found)} observations for {night}.",
+                remedy="Narrow its options, or raise 'mast.max_observations'.",
+                max_observations=self._options.max_observations,
+            )
         fields = {observation.obsid: observation.field for observation in found}
         products: dict[str, Product] = {}
         for some in _batches(list(fields), _OBSERVATIONS_AT_ONCE):
@@ -120,13 +129,6 @@ class MastFinder:
         for cone in self._options.cones or (None,):
             criteria = self._criteria(first, last, cone)
             table = self._asked(partial(self._client.query_criteria, **criteria))
-            if len(table) > self._options.max_observations:
-                raise SurveyRefusedError(
-                    f"Survey '{self._survey}': MAST lists {len(table)} observations for "
-                    f"{first}..{last}.",
-                    remedy="Narrow its options, or raise 'mast.max_observations'.",
-                    max_observations=self._options.max_observations,
-                )
             for observation in self._wanted(table, cone):
                 if first <= observation.night <= last:
                     found.setdefault(observation.obsid, observation)
@@ -245,6 +247,7 @@ def _client(session: ArchiveSession, base: str) -> ObservationsClass:
     portal.MAST_REQUEST_URL = f"{base}/api/v0/invoke"
     portal.COLUMNS_CONFIG_URL = f"{base}/portal/Mashup/Mashup.asmx/columnsconfig"
     portal.MAST_DOWNLOAD_URL = f"{base}/api/v0.1/Download/file"
+    portal.PAGESIZE = _ROWS_A_PAGE
     portal._column_configs = {}  # the class's own is shared by all portals
     return client
 

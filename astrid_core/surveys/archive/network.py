@@ -4,12 +4,15 @@ What belongs here: the guard on connected addresses, the gate of a host. What do
 requests and their meaning (``session``).
 """
 
+import fcntl
 import ipaddress
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -17,6 +20,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from astrid_core.errors import ForbiddenAddressError
+
+_TIMES = struct.Struct("<dd")
 
 
 class GuardedAdapter(HTTPAdapter):
@@ -86,46 +91,90 @@ def why_not(address: str, allow_private: bool) -> str | None:
     return None
 
 
-class Gate:
-    """Lets requests to one host through: so many at once, so many a second.
+class Turns:
+    """When a host may be asked next, agreed on by every process that shares a folder.
+
+    Runs of several nights are processes of their own; the host sees one visitor.
 
     Parameters
     ----------
-    clock, sleep
-        Seconds, and how to wait for some.
+    path
+        File of the host: when the next turn is and until when it wants a pause, as seconds
+        of the system's clock.
+    horizon_s
+        Times further ahead are left over from a clock since set back, and do not count.
+    clock
+        Seconds.
     """
 
     def __init__(
-        self,
-        rate_per_s: float,
-        parallel: int,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        self, path: Path, horizon_s: float, clock: Callable[[], float] = time.time
     ) -> None:
+        self._path = path
+        self._horizon_s = horizon_s
+        self._clock = clock
+
+    def take(self, interval_s: float) -> float:
+        """Take the next turn, the one after it to come an interval later. Seconds until it."""
+        with self._noted() as times:
+            now = self._clock()
+            turn = max(times[0], now)
+            times[0] = turn + interval_s
+        return turn - now
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask for a time that the host has asked for."""
+        with self._noted() as times:
+            times[1] = max(times[1], self._clock() + seconds)
+
+    def pause_left_s(self) -> float:
+        """Seconds until the host may be asked again; 0 where it wants no pause."""
+        with self._noted() as times:
+            return max(0.0, times[1] - self._clock())
+
+    @contextmanager
+    def _noted(self) -> Iterator[list[float]]:
+        """The two times, to oneself; what they are changed to is noted."""
+        with self._path.open("a+b") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            file.seek(0)
+            content = file.read(_TIMES.size)
+            times = list(_TIMES.unpack(content)) if len(content) == _TIMES.size else [0.0, 0.0]
+            latest = self._clock() + self._horizon_s
+            times = [moment if moment <= latest else 0.0 for moment in times]
+            before = tuple(times)
+            yield times
+            if tuple(times) != before:
+                file.truncate(0)
+                file.write(_TIMES.pack(*times))
+
+
+class Gate:
+    """Lets requests to one host through: so many at once, each in its turn.
+
+    Parameters
+    ----------
+    sleep
+        How to wait for some seconds.
+    """
+
+    def __init__(
+        self, turns: Turns, rate_per_s: float, parallel: int, sleep: Callable[[float], None]
+    ) -> None:
+        self._turns = turns
         self._interval_s = 1.0 / rate_per_s
         self._slots = threading.BoundedSemaphore(parallel)
-        self._lock = threading.Lock()
-        self._next = 0.0
-        self._paused_until = 0.0
-        self._clock = clock
         self._sleep = sleep
 
     @contextmanager
     def passage(self) -> Iterator[None]:
         """One request, from its turn until its answer has been read."""
         with self._slots:
-            self._sleep(max(0.0, self._turn() - self._clock()))
-            while (wait_s := self._paused_until - self._clock()) > 0:
+            self._sleep(self._turns.take(self._interval_s))
+            while (wait_s := self._turns.pause_left_s()) > 0:
                 self._sleep(wait_s)
             yield
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for a time the host has asked for."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self._clock() + seconds)
-
-    def _turn(self) -> float:
-        with self._lock:
-            turn = max(self._next, self._clock())
-            self._next = turn + self._interval_s
-            return turn
+        """Let nobody through for a time that the host has asked for."""
+        self._turns.pause(seconds)

@@ -43,14 +43,16 @@ from astrid_core.errors import (
     SurveyRefusedError,
     SurveyUnavailableError,
 )
+from astrid_core.surveys.archive.cache import hosts_folder
 from astrid_core.surveys.archive.config import ArchiveOptions, Credential
-from astrid_core.surveys.archive.network import Gate, GuardedAdapter
+from astrid_core.surveys.archive.network import Gate, GuardedAdapter, Turns
 
 _log = logging.getLogger(__name__)
 
 USER_AGENT = f"AstrID/{version('astrid')} (astronomical image differencing)"
 CHUNK_BYTES = 1 << 18
 _MIB = 1 << 20
+_TURNS_HORIZON_S = 600.0
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TAG = re.compile(r"<[^>]*>")
 _SAID_CHARACTERS = 160
@@ -237,7 +239,7 @@ class ArchiveSession(requests.Session):
     def _redirected(
         self, hop: requests.PreparedRequest, response: requests.Response, target: str
     ) -> requests.PreparedRequest:
-        """The request that a redirect asks for: cookies chosen anew, secrets left behind."""
+        """The request that a redirect asks for, cookies chosen anew."""
         following = hop.copy()
         following.url = requests.utils.requote_uri(urljoin(str(hop.url), target))
         if urlsplit(str(hop.url)).scheme == "https" and following.url.startswith("http:"):
@@ -247,16 +249,17 @@ class ArchiveSession(requests.Session):
             for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
                 following.headers.pop(name, None)
             following.body = None
-        for name in ("Authorization", "Cookie"):
-            following.headers.pop(name, None)
+        following.headers.pop("Cookie", None)
         following.prepare_cookies(self.cookies)
         return following
 
     def _gate(self, host: str) -> Gate:
         with self._lock:
             if host not in self._gates:
-                rate, parallel = self.rules.rate_per_s, self.rules.parallel
-                self._gates[host] = Gate(rate, parallel, sleep=self._sleep)
+                rules = self.rules
+                folder = hosts_folder(rules.cache_dir)
+                turns = Turns(folder / host, _TURNS_HORIZON_S + rules.longest_wait_s)
+                self._gates[host] = Gate(turns, rules.rate_per_s, rules.parallel, self._sleep)
             return self._gates[host]
 
     def _sleep(self, seconds: float) -> None:

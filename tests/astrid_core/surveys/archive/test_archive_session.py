@@ -20,7 +20,7 @@ from astrid_core.errors import (
     SurveyRefusedError,
     SurveyUnavailableError,
 )
-from astrid_core.surveys.archive.network import Gate, why_not
+from astrid_core.surveys.archive.network import Gate, Turns, why_not
 from astrid_core.surveys.archive.session import USER_AGENT, ArchiveSession
 from tests.archive_server import (
     ArchiveServer,
@@ -160,13 +160,47 @@ def test_requests_are_paced_and_bounded(archive: ArchiveServer, tmp_path: Path) 
     assert moments[-1] - moments[0] >= 11 / 50 - 0.05
 
 
-def test_a_pause_holds_for_those_who_have_their_turn_already() -> None:
-    now = [0.0]
-    gate = Gate(10, 1, clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+def test_a_pause_holds_for_those_who_have_their_turn_already(tmp_path: Path) -> None:
+    now = [1000.0]
+    turns = Turns(tmp_path / "host", 600, clock=lambda: now[0])
+    gate = Gate(turns, 10, 1, sleep=lambda s: now.__setitem__(0, now[0] + s))
     gate.pause(30)
 
     with gate.passage():
-        assert now[0] >= 30
+        assert now[0] >= 1030
+
+
+def test_all_who_share_a_cache_are_one_visitor(archive: ArchiveServer, tmp_path: Path) -> None:
+    sessions = [open_session(archive, tmp_path, rate_per_s=20) for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for session in sessions:
+            for _ in range(5):
+                pool.submit(session.ask, "GET", archive.url("/page"))
+
+    moments = sorted(asked.at for asked in archive.log)
+    assert len(moments) == 20
+    assert moments[-1] - moments[0] >= 19 / 20 - 0.05
+
+
+def test_a_clock_that_was_set_back_is_no_endless_pause(tmp_path: Path) -> None:
+    now = [5000.0]
+    turns = Turns(tmp_path / "host", 600, clock=lambda: now[0])
+    turns.pause(100)
+    turns.take(1)
+    now[0] = 10.0
+
+    assert turns.pause_left_s() == 0
+    assert turns.take(1) == 0
+
+
+def test_a_cache_that_cannot_be_written_is_named(archive: ArchiveServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="cannot be written to") as caught:
+        open_session(archive, tmp_path / "file").ask("GET", archive.url("/page"))
+
+    assert "archive.cache_dir" in caught.value.remedy
 
 
 def test_a_stopped_session_ends_its_waiting(archive: ArchiveServer, tmp_path: Path) -> None:
@@ -238,6 +272,15 @@ def test_loopback_needs_allow_private(archive: ArchiveServer, tmp_path: Path) ->
 
     assert "archive.allow_private" in caught.value.remedy
     assert archive.log == []
+
+
+def test_encrypted_connections_are_guarded_before_their_handshake(
+    archive: ArchiveServer, tmp_path: Path
+) -> None:
+    session = open_session(archive, tmp_path, allow_private=False)
+
+    with pytest.raises(ForbiddenAddressError, match="a private or loopback address"):
+        session.ask("GET", f"https://{archive.host}/page")
 
 
 def test_an_innocent_name_for_a_private_address_is_no_way_round(

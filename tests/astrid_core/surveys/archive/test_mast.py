@@ -212,6 +212,24 @@ def test_many_observations_are_asked_for_in_batches(portal: MastPortal, tmp_path
     assert len(portal.server.asked(INVOKE)) == 1 + 3
 
 
+def test_no_page_of_an_answer_is_lost(
+    portal: MastPortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrid_core.surveys.archive.mast._ROWS_A_PAGE", 70)
+    for n in range(300):
+        portal.add(observation(str(n), MJD + n / 12), {f"{n:03d}_drc.fits": b""})
+    survey = survey_of(portal.server, tmp_path, max_observations=12)
+
+    nights = survey.nights()
+
+    # Two hours apart, until the survey's last night; the first one has begun before.
+    assert len(nights) == 21
+    found = [product.name for night in nights for product in survey.products(night)]
+    expected = [f"HST/product/{n:03d}_drc.fits" for n in range(len(found))]
+    assert sorted(found) == expected
+    assert len(found) == 251
+
+
 def test_a_portal_that_is_still_executing_is_waited_for(portal: MastPortal, tmp_path: Path) -> None:
     portal.add(observation("1", MJD), {"a_drc.fits": tiny_fits(1)})
     portal.executing = 3
@@ -324,6 +342,55 @@ def test_a_dry_run_says_what_would_be_fetched(portal: MastPortal, tmp_path: Path
 
     assert planned.describe() == "1 files: 0 cached, 1 to fetch (1.0 MiB), 0 refused"
     assert "/api/v0.1/Download/file" not in {asked.path for asked in portal.server.log}
+
+
+# --- configuration ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"archive": None}, "adapter 'mast' needs the keys 'archive' and 'mast'"),
+        ({"skyview": {}}, "skyview"),
+        ({"archive": {"allowed_hosts": ["example.org"]}}, "is not in 'archive.allowed_hosts'"),
+        (
+            {"mast": {"collections": ["HST"], "dates": "2025-09-01..2025-09-02"}},
+            "all of MAST is no survey",
+        ),
+        (
+            {
+                "mast": {
+                    "collections": ["HST"],
+                    "proposals": ["1"],
+                    "dates": "2025-09-02..2025-09-01",
+                }
+            },
+            "before they begin",
+        ),
+    ],
+)
+def test_entries_are_validated(
+    archive: ArchiveServer, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    given = survey_of(archive, tmp_path).config.model_dump(mode="json", exclude_none=True)
+
+    with pytest.raises(ValueError, match=said):
+        SurveyConfig.model_validate(given | changes)
+
+
+def test_the_name_of_a_secret_is_recorded_and_never_the_secret(
+    archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAST_API_TOKEN", "s3cret")
+    given = survey_of(archive, tmp_path).config.model_dump(mode="json", exclude_none=True)
+    given["archive"]["credentials"] = [{"host": archive.host, "secret_env": "MAST_API_TOKEN"}]
+    config = SurveyConfig.model_validate(given)
+    MastPortal(archive)
+
+    assert open_survey(config).nights() == []
+    assert "MAST_API_TOKEN" in config.model_dump_json()
+    assert "s3cret" not in config.model_dump_json() + repr(config)
+    assert {asked.headers["authorization"] for asked in archive.log} == {"Bearer s3cret"}
 
 
 # --- recorded answers -------------------------------------------------------------------------

@@ -9,12 +9,14 @@ from uuid import uuid4
 
 import pytest
 
+from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.registration_config import ReferenceConfig
 from astrid_core.errors import DownloadError
 from astrid_core.frame import write_frame
 from astrid_core.identity import sha256_file
 from astrid_core.simulation.pair import PairConfig, simulate_pair
 from astrid_core.stages.bench import Bench
+from astrid_core.stages.difference import DifferenceTask, difference
 from astrid_core.stages.ingest import ingest_night
 from astrid_core.stages.reference import plan_references, reference
 from astrid_core.surveys.config import SurveyConfig
@@ -143,7 +145,9 @@ def test_it_can_name_no_references(
         SurveyConfig.model_validate(given | {"references": {"name": "set", **names}})
 
 
-def test_a_marked_frame_is_refused_by_references(tmp_path: Path, s3_empty: S3Store) -> None:
+def test_a_marked_frame_is_refused_by_references_and_differences(
+    tmp_path: Path, s3_empty: S3Store
+) -> None:
     """However it got there: a reference named by hand, a file of another survey's folder."""
     pair = simulate_pair(PairConfig(shape=(128, 128)))
     meta = replace(pair.reference.meta, assumed=(LINEARITY,))
@@ -172,8 +176,12 @@ def test_a_marked_frame_is_refused_by_references(tmp_path: Path, s3_empty: S3Sto
 
     assert outcome.row["status"] == "failed"
     assert outcome.row["error_type"] == "WrongSurveyError"
-    assert "plate.fits of survey 'mine' is for display only" in outcome.row["error_message"]
+    assert "is for display only" in outcome.row["error_message"]
     assert outcome.staged is None
+
+    science = DifferenceTask("mine", run, run, {"run_id": uuid4()}, DifferenceConfig())
+    outcome = difference(science, Bench(store, tmp_path, 4.0))
+    assert outcome.row["error_type"] == "WrongSurveyError"
 
 
 @pytest.mark.parametrize(
