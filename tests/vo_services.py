@@ -13,6 +13,7 @@ import numpy as np
 from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info
 from astropy.table import MaskedColumn, Table
+from numpy.typing import NDArray
 
 from astrid_core.surveys.archive.listing import Corners
 from tests.archive_server import ArchiveServer, Asked, Reply
@@ -35,6 +36,10 @@ _SIA1_UCDS = {
     "band": "VOX:BandPass_ID",
     "camera": "INST_ID",
     "bytes": "VOX:Image_FileSize",
+    "ra": "POS_EQ_RA_MAIN",
+    "dec": "POS_EQ_DEC_MAIN",
+    "pixels": "VOX:Image_Naxis",
+    "scale": "VOX:Image_Scale",
 }
 
 
@@ -159,8 +164,15 @@ class VoArchive:
             "band": [one.filter_text for one in held],
             "camera": [one.instrument for one in held],
             "bytes": [len(one.body) for one in held],
+            "ra": [one.ra for one in held],
+            "dec": [one.dec for one in held],
+            "pixels": np.full((len(held), 2), 100),
+            "scale": np.array([[-one.half_deg / 50, one.half_deg / 50] for one in held]),
         }
-        return votable(rows, ucds=_SIA1_UCDS, kinds={"when": "f8", "bytes": "i8"})
+        if not all(one.is_placed for one in held):
+            rows = {name: rows[name] for name in rows if name not in ("pixels", "scale")}
+        kinds = dict.fromkeys(("when", "ra", "dec", "scale"), "f8") | {"bytes": "i8"}
+        return votable(rows, ucds=_SIA1_UCDS, kinds=kinds | {"pixels": "i4"})
 
     def _datalink(self, asked: Asked) -> Reply:
         name = asked.path.rsplit("/", 1)[-1]
@@ -182,20 +194,17 @@ class VoArchive:
 
 
 def votable(
-    rows: Mapping[str, list[Any]],
+    rows: Mapping[str, Sequence[Any] | NDArray[Any]],
     *,
     status: str = "OK",
     ucds: Mapping[str, str] | None = None,
     kinds: Mapping[str, str] = _KINDS,
 ) -> Reply:
     """A service's answer."""
+    arrays = {name: np.array(values, kinds.get(name, "U400")) for name, values in rows.items()}
     columns = [
-        MaskedColumn(
-            np.array(values, dtype=kinds.get(name, "U400")),
-            name=name,
-            mask=[isinstance(value, float) and np.isnan(value) for value in values],
-        )
-        for name, values in rows.items()
+        MaskedColumn(array, name=name, mask=array != array)  # NaN is null
+        for name, array in arrays.items()
     ]
     document = from_table(Table(columns))
     resource = document.resources[0]

@@ -161,7 +161,7 @@ def test_a_file_s_fault_is_a_failed_row_and_nothing_else(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (overflow, "may have more. [max_images=5000] Ask for fewer dates"),
+        (overflow, "lets one answer have. [max_images=5000] Ask for a smaller radius"),
         (malformed_votable, "answers what cannot be used"),
         (html, "answers what cannot be used"),
         (status(503), "is unavailable. [http_status=503]"),

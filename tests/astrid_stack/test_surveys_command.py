@@ -154,7 +154,7 @@ def test_live_reads_a_file_of_a_survey_that_is_no_archive(
         "sky": {
             "adapter": "simulated",
             "references": {"name": "none"},
-            "simulated": {"n_fields": 1, "shape": [64, 64], "stars_per_field": 20},
+            "simulated": {"n_fields": 1, "shape": [128, 128], "stars_per_field": 20},
         },
         "mine": {
             "adapter": "folder",
@@ -166,7 +166,7 @@ def test_live_reads_a_file_of_a_survey_that_is_no_archive(
 
     said = check(tmp_path, monkeypatch, surveys, "--live")
 
-    assert "64 x 64 pix" in said
+    assert "128 x 128 pix" in said
     assert f"fetched     a.fits, {len(tiny_fits(1))} bytes" in said
 
 

@@ -127,7 +127,27 @@ class IvoaFinder:
     # --- asking ---------------------------------------------------------------------------
 
     def _rows(self, cone: Cone, first: dt.date, last: dt.date) -> list[Row]:
-        """Rows of a service's answer about a cone, all of them or an error."""
+        """Rows of a service about a cone, all of them or an error.
+
+        Where there are more than one answer may have, the nights are asked for by halves.
+        """
+        rows = self._answer(cone, first, last)
+        if rows is not None:
+            return rows
+        if self._options.protocol == "sia1" or first == last:
+            raise SurveyRefusedError(
+                f"Survey '{self._survey}': the archive lists more images around {cone.ra:g} "
+                f"{cone.dec:+g} for {first}..{last} than it or 'ivoa.max_images' lets one answer "
+                "have.",
+                remedy="Ask for a smaller radius, or raise the limit if it is that.",
+                max_images=self._options.max_images,
+            )
+        middle = first + (last - first) // 2
+        later = middle + dt.timedelta(days=1)
+        return [*self._rows(cone, first, middle), *self._rows(cone, later, last)]
+
+    def _answer(self, cone: Cone, first: dt.date, last: dt.date) -> list[Row] | None:
+        """Rows of one answer; None where it is not whole."""
         ask = {"sia2": self._sia2, "sia1": self._sia1, "obscore": self._obscore}
         # A day on both sides, as nights are not UTC days.
         span = _mjd(first - dt.timedelta(days=1)), _mjd(last + dt.timedelta(days=2))
@@ -139,12 +159,7 @@ class IvoaFinder:
 
         status, columns, rows = self._asked(self._url, read)
         if status == "overflow" or len(rows) > self._options.max_images:
-            raise SurveyRefusedError(
-                f"Survey '{self._survey}': the archive lists {len(rows)} images around "
-                f"{cone.ra:g} {cone.dec:+g} and may have more.",
-                remedy="Ask for fewer dates or a smaller radius, or raise 'ivoa.max_images'.",
-                max_images=self._options.max_images,
-            )
+            return None
         for what in ("access_url", "t_min"):
             if rows and all(row.get(what) is None for row in rows):
                 told = ", ".join(columns)[:_SAID_CHARACTERS]
@@ -340,11 +355,10 @@ def _narrow_side(n_pixels: Any, scale_deg: Any) -> float | None:
 
     How the image is turned is not always told: the circle in it is sky that it surely holds.
     """
-    sides = [np.abs(np.ravel(np.ma.filled(v, np.nan))) for v in (n_pixels, scale_deg)]
-    try:
-        side = float(np.min(sides[0].astype(float) * sides[1].astype(float)))
-    except (TypeError, ValueError):
+    if n_pixels is None or scale_deg is None:
         return None
+    sides = np.ma.ravel(n_pixels).astype(float) * np.ma.ravel(scale_deg).astype(float)
+    side = float(np.min(np.abs(np.ma.filled(sides, np.nan))))
     return side if np.isfinite(side) else None
 
 

@@ -69,7 +69,8 @@ class IvoaOptions(BaseModel):
         default=5000,
         ge=1,
         le=50_000,
-        description="Images of a query, at most; more are refused, not cut off.",
+        description="Images of an answer, at most: where there are more, nights are asked for by "
+        "halves, and what one night has more is refused, not cut off.",
     )
 
     @model_validator(mode="after")

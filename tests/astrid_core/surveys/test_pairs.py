@@ -50,7 +50,7 @@ def survey(archive: VoArchive, cache: Path, protocol: str = "sia2", **changes: A
                 "protocol": protocol,
                 "cones": [{"ra": 0, "dec": 0}],
                 "dates": DATES,
-                "filter_column": "energy_bandpassname",
+                "filter_column": None if protocol == "sia1" else "energy_bandpassname",
             },
             **changes,
         }
@@ -202,6 +202,26 @@ def test_a_survey_s_own_filter_names_are_read(archive: VoArchive, tmp_path: Path
     assert planned(archive, tmp_path).pairs == ()
     [pair] = planned(archive, tmp_path, keywords=aliases).pairs
     assert pair.band == "I"
+
+
+def test_images_of_sia1_hold_the_circle_in_them(archive: VoArchive, tmp_path: Path) -> None:
+    """How they are turned is not told, so that their corners may be anybody's sky."""
+    body = tiny_fits(1)
+    archive.add(
+        Held("b.fits", body, BEFORE_MJD, half_deg=0.05),
+        Held("a.fits", body, AFTER_MJD, half_deg=0.05, ra=150.01),
+        Held("corner.fits", body, AFTER_MJD - 1, half_deg=0.05, ra=150.04, dec=2.04),
+    )
+
+    plan = planned(archive, tmp_path, protocol="sia1")
+
+    [pair] = plan.pairs
+    assert (pair.before.product.name, pair.after.product.name) == ("b.fits", "a.fits")
+    assert reasons(plan.left_out) == {"corner.fits": "partial overlap"}
+    archive.add(Held("nowhere.fits", body, AFTER_MJD, half_deg=0.05, is_placed=False))
+    assert set(reasons(planned(archive, tmp_path, protocol="sia1").left_out).values()) == {
+        "unknown place"
+    }
 
 
 def test_links_are_followed_for_what_is_chosen_alone(archive: VoArchive, tmp_path: Path) -> None:

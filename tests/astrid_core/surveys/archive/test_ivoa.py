@@ -256,7 +256,7 @@ def test_what_is_listed_says_filter_instrument_and_footprint(
 # --- faults, and what the user reads ------------------------------------------------------------
 
 _REFUSALS: dict[str, tuple[Fault, str]] = {
-    "cut short": (overflow, "lists 1 images around 150 +2 and may have more"),
+    "cut short": (overflow, "lists more images around 150 +2 for 2025-09-09..2025-09-09 than"),
     "malformed": (malformed_votable, "answers what cannot be used"),
     "page": (html, "answers what cannot be used"),
     "refused": (query_error, "no such collection"),
@@ -351,8 +351,20 @@ def test_more_images_than_a_night_may_have_are_refused(
 ) -> None:
     archive.add(*(Held(f"{n}.fits", tiny_fits(n), MJD) for n in range(3)))
 
-    with pytest.raises(SurveyRefusedError, match=r"may have more.*max_images"):
+    with pytest.raises(SurveyRefusedError, match=r"lists more images .*max_images=2"):
         survey_of(archive, tmp_path, protocol, max_images=2).products(NIGHT)
+
+
+@pytest.mark.parametrize("protocol", ["sia2", "obscore"])
+def test_more_images_than_an_answer_may_have_are_asked_for_by_halves(
+    archive: VoArchive, tmp_path: Path, protocol: str
+) -> None:
+    archive.add(*(Held(f"{n}.fits", tiny_fits(n + 5), MJD + n) for n in range(-5, 15)))
+
+    survey = survey_of(archive, tmp_path, protocol, max_images=5)
+
+    assert survey.nights() == [NIGHT + dt.timedelta(days=n) for n in range(-5, 15)]
+    assert 4 < len(archive.server.log) < 20
 
 
 def test_two_files_of_one_name_are_refused(archive: VoArchive, tmp_path: Path) -> None:
