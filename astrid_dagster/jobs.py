@@ -23,6 +23,13 @@ nightly = dg.define_asset_job(
     description="One survey-night from files to detections, in one run. Leaves references alone.",
 )
 
+ingest_only = dg.define_asset_job(
+    "ingest_only",
+    selection=dg.AssetSelection.assets(ingest),
+    description="Take a survey-night in and no more: all that it lists, or by launch option the "
+    "files that were chosen, as 'astrid surveys pairs' asks for.",
+)
+
 reference_nights = dg.define_asset_job(
     "reference_nights",
     selection=dg.AssetSelection.assets(ingest, processed),
@@ -91,6 +98,7 @@ redetect = dg.define_asset_job(
 
 JOBS = (
     nightly,
+    ingest_only,
     reference_nights,
     references,
     depth,

@@ -1,6 +1,6 @@
 """Ingest: one file of a survey's night becomes an object and its observations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import date
 from pathlib import PurePath
@@ -23,14 +23,24 @@ def ingest_night(survey: Survey, night: date, max_frame_mpix: float) -> Iterator
         did not come), ``children`` its ``observations`` rows,
         ``staged`` the file itself, byte for byte.
     """
-    digest = ingest_digest(survey.config)
-    for source in survey.files(night):
+    yield from ingest_files(survey.config, night, survey.files(night), max_frame_mpix)
+
+
+def ingest_files(
+    config: SurveyConfig,
+    night: date,
+    sources: Iterable[SourceFile | UnfetchedFile],
+    max_frame_mpix: float,
+) -> Iterator[Outcome]:
+    """Ingest certain files of a night, as :func:`ingest_night` does all of them."""
+    digest = ingest_digest(config)
+    for source in sources:
         if isinstance(source, UnfetchedFile):
-            row = _row(survey.config, night, source.name, digest)
+            row = _row(config, night, source.name, digest)
             yield Outcome(failure_row(row, source.error))
             continue
-        result = ingest_file(source, survey.config, night, max_frame_mpix)
-        yield _outcome(survey.config, night, source, result, digest)
+        result = ingest_file(source, config, night, max_frame_mpix)
+        yield _outcome(config, night, source, result, digest)
 
 
 def ingest_digest(config: SurveyConfig) -> str:

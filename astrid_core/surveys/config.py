@@ -17,9 +17,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.errors import ConfigurationError
 from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.mast_config import MastOptions
 from astrid_core.surveys.archive.skyview_config import SkyviewOptions
 from astrid_core.surveys.keywords import KeywordMap
+from astrid_core.surveys.pairs_config import PairsConfig
 from astrid_core.surveys.ranges import Nights
 
 PACKAGED_SURVEYS = Path(__file__).with_name("surveys.yaml")
@@ -28,6 +30,7 @@ REFERENCE_PREFIX = "reference/"
 
 _OPTIONS_OF_ADAPTER = {
     "folder": ("folder", "nights"),
+    "ivoa": ("archive", "ivoa"),
     "mast": ("archive", "mast"),
     "skyview": ("archive", "skyview"),
 }
@@ -145,7 +148,9 @@ class SurveyConfig(_Model):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="Key of the entry; part of object keys."
     )
     description: str = Field(default="", description="A sentence for people.")
-    adapter: Literal["simulated", "folder", "mast", "skyview"] = Field(description="What reads it.")
+    adapter: Literal["simulated", "folder", "mast", "skyview", "ivoa"] = Field(
+        description="What reads it."
+    )
     longitude_deg: float | None = Field(
         default=None,
         ge=-180,
@@ -179,6 +184,7 @@ class SurveyConfig(_Model):
     )
     mast: MastOptions | None = None
     skyview: SkyviewOptions | None = None
+    ivoa: IvoaOptions | None = None
     simulated: dict[str, Any] = Field(default_factory=dict, description="simulation.SceneConfig.")
     preprocessing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
     differencing: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
@@ -189,6 +195,10 @@ class SurveyConfig(_Model):
     )
     depth: dict[str, Any] = Field(default_factory=dict, description="monitoring.DepthConfig.")
     objects: dict[str, Any] = Field(default_factory=dict, description="Stage overrides.")
+    pairs: PairsConfig = Field(
+        default_factory=PairsConfig,
+        description="Which observations before and after a transient make a pair.",
+    )
     crossmatch: CrossmatchConfig = Field(
         default_factory=CrossmatchConfig, description="Catalogues to ask about objects; none."
     )
@@ -280,7 +290,24 @@ def load_surveys(path: Path | None = None) -> SurveysFile:
     """
     source = PACKAGED_SURVEYS if path is None else path
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+        return SurveysFile.model_validate(_expand(_content(source), os.environ))
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"Surveys file {source} is not valid: {_describe(error)}.",
+            remedy=f"Correct these keys; {PACKAGED_SURVEYS.name} documents each of them.",
+            n_problems=error.error_count(),
+        ) from error
+
+
+def variables_named(survey: str, path: Path | None = None) -> list[tuple[str, str, str | None]]:
+    """Environment variables that a survey's entry names: (key, variable, default or None)."""
+    content = _content(PACKAGED_SURVEYS if path is None else path)
+    return [(key, match[1], match[2]) for key, match in _placeholders(content["surveys"][survey])]
+
+
+def _content(source: Path) -> Any:
+    try:
+        return yaml.safe_load(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"Surveys file {source} cannot be read: {error.strerror or error}.",
@@ -289,14 +316,6 @@ def load_surveys(path: Path | None = None) -> SurveysFile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"Surveys file {source} is not YAML: {error}", remedy="Correct the named line."
-        ) from error
-    try:
-        return SurveysFile.model_validate(_expand(content, os.environ))
-    except ValidationError as error:
-        raise ConfigurationError(
-            f"Surveys file {source} is not valid: {_describe(error)}.",
-            remedy=f"Correct these keys; {PACKAGED_SURVEYS.name} documents each of them.",
-            n_problems=error.error_count(),
         ) from error
 
 
@@ -308,9 +327,9 @@ def require_resolved(config: SurveyConfig) -> None:
     ConfigurationError
         Naming the survey, the keys and the variables to set.
     """
-    unset = _unset_variables(config.model_dump(mode="json"))
+    unset = _placeholders(config.model_dump(mode="json"))
     if unset:
-        places = ", ".join(f"{key} needs {name}" for key, name in unset)
+        places = ", ".join(f"{key} needs {match[1]}" for key, match in unset)
         raise ConfigurationError(
             f"Survey '{config.name}' cannot be used: {places}.",
             remedy="Set the environment variable, or write the value into the surveys file.",
@@ -331,16 +350,17 @@ def _default(match: re.Match[str]) -> str:
     return match[0] if match[2] is None else match[2]
 
 
-def _unset_variables(content: Any, key: str = "") -> list[tuple[str, str]]:
+def _placeholders(content: Any, key: str = "") -> list[tuple[str, re.Match[str]]]:
+    """Each ``${NAME}`` of a configuration with the key that it stands under."""
     if isinstance(content, str):
-        return [(key, match[1]) for match in _VARIABLE.finditer(content)]
+        return [(key, match) for match in _VARIABLE.finditer(content)]
     if isinstance(content, Mapping):
         items = [(f"{key}.{name}" if key else str(name), value) for name, value in content.items()]
     elif isinstance(content, list):
         items = [(f"{key}[{index}]", value) for index, value in enumerate(content)]
     else:
         return []
-    return [found for name, value in items for found in _unset_variables(value, name)]
+    return [found for name, value in items for found in _placeholders(value, name)]
 
 
 def _describe(error: ValidationError) -> str:

@@ -1,5 +1,10 @@
 """From configuration to a survey: the one place that knows the adapters."""
 
+from astrid_core.errors import ConfigurationError
+from astrid_core.surveys.archive.ivoa_config import IvoaOptions
+from astrid_core.surveys.archive.listing import Lister
+from astrid_core.surveys.archive.mast_config import Cone
+from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig, require_resolved
 from astrid_core.surveys.folder import FolderSurvey
@@ -26,6 +31,42 @@ def open_survey(config: SurveyConfig) -> Survey:
         from astrid_core.surveys.archive.skyview import SkyviewFinder
 
         return ArchiveSurvey(config, SkyviewFinder)
+    if config.adapter == "ivoa":
+        from astrid_core.surveys.archive.ivoa import IvoaFinder
+
+        return ArchiveSurvey(config, IvoaFinder)
     from astrid_core.simulation.survey import SimulatedSurvey
 
     return SimulatedSurvey(config)
+
+
+def open_lister(config: SurveyConfig, session: ArchiveSession, place: Cone) -> Lister:
+    """Open a survey's adapter to list images around a place of its own.
+
+    Raises
+    ------
+    ConfigurationError
+        If the adapter cannot tell filters and footprints before files are fetched.
+    """
+    options = require_listing(config)
+    from astrid_core.surveys.archive.ivoa import IvoaFinder
+
+    around = options.model_copy(update={"cones": (place,)})
+    return IvoaFinder(config.model_copy(update={"ivoa": around}), session)
+
+
+def require_listing(config: SurveyConfig) -> IvoaOptions:
+    """Options of an adapter that can list images before files are fetched.
+
+    Raises
+    ------
+    ConfigurationError
+        If the survey's cannot.
+    """
+    if config.ivoa is None:
+        raise ConfigurationError(
+            f"Survey '{config.name}' cannot be searched for pairs: its adapter "
+            f"'{config.adapter}' tells no filters and footprints before files are fetched.",
+            remedy="Take a survey of the adapter 'ivoa', which can reach the same archive.",
+        )
+    return config.ivoa

@@ -1,16 +1,20 @@
 """raw_frames and observations: a survey's night, as it came from the archive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from pydantic import Field
 
 from astrid_core.errors import SurveyUnavailableError
 from astrid_core.identity import survey_id
 from astrid_core.settings import get_settings
-from astrid_core.stages.ingest import ingest_night
+from astrid_core.stages.ingest import ingest_files, ingest_night
 from astrid_core.stages.outcome import Outcome
 from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.surveys.archive.product import Product
+from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.ingest import INGEST_VERSION
+from astrid_core.surveys.protocol import SourceFile, Survey, UnfetchedFile
 from astrid_core.surveys.registry import open_survey
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
@@ -24,9 +28,29 @@ from astrid_dagster.assets.night import (
 )
 from astrid_dagster.io_managers.values import TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
-from dbschema.models import IngestRun, Observation, Survey
+from dbschema.models import IngestRun, Observation
+from dbschema.models import Survey as SurveyRow
 
 CHECK = "every_file_ingested"
+
+
+class PlannedFile(dg.Config):
+    """A file of an archive that was chosen beforehand."""
+
+    name: str = Field(description="The archive's own name for it.")
+    url: str = Field(description="Where it is fetched; the survey's allowed hosts still hold.")
+    size_bytes: int | None = Field(default=None, description="As estimated by the archive.")
+    field: str | None = Field(default=None, description="Field where its header names none.")
+
+
+class IngestConfig(dg.Config):
+    """Launch-time options of ingest."""
+
+    only: list[PlannedFile] | None = Field(
+        default=None,
+        description="Files to ingest in place of those that the survey lists for the night, as "
+        "'astrid surveys pairs' plans them. What was ingested before stays.",
+    )
 
 
 @dg.multi_asset(
@@ -47,11 +71,16 @@ CHECK = "every_file_ingested"
     partitions_def=survey_nights,
     check_specs=[summary_spec(CHECK, "observations")],
 )
-def ingest(context: dg.AssetExecutionContext) -> Stream:
+def ingest(context: dg.AssetExecutionContext, config: IngestConfig) -> Stream:
     """Ingest every file the survey lists for the night; a bad file is recorded, not fatal."""
     part = survey_night(context)
     survey = open_survey(part.survey)
-    outcomes = ingest_night(survey, part.night, get_settings().max_frame_mpix)
+    max_frame_mpix = get_settings().max_frame_mpix
+    if config.only is None:
+        outcomes = ingest_night(survey, part.night, max_frame_mpix)
+    else:
+        sources = _planned(survey, config.only)
+        outcomes = ingest_files(part.survey, part.night, sources, max_frame_mpix)
     if part.survey.archive is not None:
         outcomes = _patiently(context, outcomes, part.survey.archive)
     stream = NightStream(context, outcomes, total=None)
@@ -67,7 +96,7 @@ def ingest(context: dg.AssetExecutionContext) -> Stream:
     }
     yield dg.Output(
         [
-            TableRows(Survey, [survey_row]),
+            TableRows(SurveyRow, [survey_row]),
             TableRows(IngestRun, stream.rows),
             TableRows(Observation, stream.children),
         ],
@@ -75,6 +104,22 @@ def ingest(context: dg.AssetExecutionContext) -> Stream:
         metadata=describe(stream.rows) | {"n_observations": len(stream.children)},
     )
     yield summary_check(CHECK, "observations", stream.rows)
+
+
+def _planned(survey: Survey, files: Sequence[PlannedFile]) -> Iterator[SourceFile | UnfetchedFile]:
+    """Files that were chosen beforehand, fetched."""
+    if not isinstance(survey, ArchiveSurvey):
+        raise dg.Failure(
+            description=f"Survey '{survey.config.name}' is no archive, so that no single files "
+            "can be fetched from it. Leave 'only' away.",
+            allow_retries=False,
+        )
+    return survey.fetch(
+        [
+            Product(one.name, one.url, one.size_bytes, field=one.field, is_size_estimated=True)
+            for one in files
+        ]
+    )
 
 
 def _patiently(

@@ -144,6 +144,7 @@ def test_only_judging_and_training_ask_for_a_gpu() -> None:
 def test_jobs_schedule_and_sensors_are_there() -> None:
     jobs = {
         "nightly",
+        "ingest_only",
         "reference_nights",
         "references",
         "depth",

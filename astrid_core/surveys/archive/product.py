@@ -32,6 +32,8 @@ class Product:
         Where it is fetched.
     size_bytes
         As the archive lists it; None where it does not say.
+    is_size_estimated
+        Whether that is an estimate, which plans with but proves nothing.
     field
         Field of its pointing where the survey names it; None leaves it to the file.
     """
@@ -41,6 +43,7 @@ class Product:
     size_bytes: int | None = None
     checksum: Checksum | None = None
     field: str | None = None
+    is_size_estimated: bool = False
 
     @property
     def file_name(self) -> str:

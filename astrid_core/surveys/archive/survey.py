@@ -7,7 +7,7 @@ archive.
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from astrid_core.errors import ConfigurationError, SurveyRefusedError
@@ -111,7 +111,16 @@ class ArchiveSurvey:
         SurveyUnavailableError
             If the archive cannot be reached, refuses, or fails at file after file.
         """
-        products = self.products(night)
+        yield from self.fetch(self.products(night))
+
+    def fetch(self, products: Sequence[Product]) -> Iterator[SourceFile | UnfetchedFile]:
+        """Certain files as they come, in their order, failed ones with their error.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the archive fails at file after file.
+        """
         with self._session() as session:
             fetching = fetch_all(products, session, self._max_frame_mpix, self._on_progress)
             with closing(fetching):  # a consumer that goes away stops the downloads

@@ -277,8 +277,8 @@ def _require_fits(product: Product, beginning: bytes, response: requests.Respons
 def _verify(product: Product, part: Path, rules: ArchiveOptions, max_frame_mpix: float) -> None:
     """Prove that an unfinished file is the whole one."""
     size = part.stat().st_size
-    is_stated = product.size_bytes is not None and rules.stated_sizes == "verify"
-    if is_stated and size != product.size_bytes:
+    is_stated = not product.is_size_estimated and rules.stated_sizes == "verify"
+    if is_stated and product.size_bytes is not None and size != product.size_bytes:
         raise DownloadError(
             f"{product.name} has another size than the archive lists.",
             remedy="If its listed sizes are stale, set 'archive.stated_sizes: estimate'.",

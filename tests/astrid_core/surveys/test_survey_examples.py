@@ -21,7 +21,7 @@ def uncommented(tmp_path_factory: pytest.TempPathFactory) -> SurveysFile:
 def test_there_is_an_example_of_every_archive_adapter(uncommented: SurveysFile) -> None:
     examples = uncommented.surveys.keys() - load_surveys().surveys.keys()
 
-    assert {uncommented.surveys[name].adapter for name in examples} == {"mast", "skyview"}
+    assert {uncommented.surveys[name].adapter for name in examples} == {"mast", "skyview", "ivoa"}
 
 
 def test_every_example_opens_without_the_network(uncommented: SurveysFile) -> None:
@@ -40,6 +40,18 @@ def test_the_longest_example_shows_every_option(uncommented: SurveysFile) -> Non
 
     assert set(shown["archive"]) == set(type(config.archive).model_fields)
     assert set(shown["mast"]) | {"url"} == set(type(config.mast).model_fields)
+
+
+def test_the_first_example_of_the_virtual_observatory_shows_every_option(
+    uncommented: SurveysFile,
+) -> None:
+    text = PACKAGED_SURVEYS.read_text(encoding="utf-8").replace(_MARK, "")
+    start = text.index("  ztf:")
+    shown = yaml.safe_load(text[start : text.index("  # SDSS frames")])["ztf"]
+    config = uncommented.surveys["ztf"]
+    assert config.ivoa is not None
+
+    assert set(shown["ivoa"]) == set(type(config.ivoa).model_fields)
 
 
 def test_no_archive_is_asked_by_default() -> None:

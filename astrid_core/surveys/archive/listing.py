@@ -1,0 +1,135 @@
+"""Images as archives list them, before any file is fetched.
+
+What belongs here: the vocabulary of listings, and reading the texts in which the Virtual
+Observatory writes regions. What does not: asking (the adapters).
+"""
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from astropy.time import Time
+
+from astrid_core.surveys.archive.product import Product
+from astrid_core.surveys.times import ExposureTime, night_of
+
+_CIRCLE_CORNERS = 24
+_LONGEST_REGION = 4096
+Corners = tuple[tuple[float, float], ...]
+"""Corners of a region in order around it, (ra, dec) in degrees ICRS."""
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """One image as an archive lists it; what it does not say is None or ''.
+
+    Attributes
+    ----------
+    product
+        Its file. Where ``is_link``, its address is of a datalink document that leads there.
+    mid_mjd
+        Middle of the exposure, MJD (UTC).
+    night
+        Local observing night of that.
+    filter_text, instrument
+        As the archive spells them.
+    footprint
+        Where it lies.
+    """
+
+    product: Product
+    mid_mjd: float
+    night: dt.date
+    filter_text: str = ""
+    instrument: str = ""
+    footprint: Corners | None = None
+    is_link: bool = False
+
+
+class Lister(Protocol):
+    """An adapter that can also tell what it found."""
+
+    def listed(self, first: dt.date, last: dt.date) -> list[ListedImage]:
+        """Images of nights, both included, within the survey's dates.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the archive cannot be reached, refuses or answers what cannot be read.
+        """
+        ...
+
+    def resolved(self, image: ListedImage) -> Product | None:
+        """File of an image, its link followed; None where the rules leave it out.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the archive cannot be reached.
+        """
+        ...
+
+
+def night_of_mjd(mid_mjd: float, longitude_deg: float | None) -> dt.date:
+    """Local observing night of a moment, MJD (UTC)."""
+    moment = Time(mid_mjd, format="mjd", scale="utc").to_datetime(timezone=dt.UTC)
+    night = night_of(ExposureTime(moment, None, None), longitude_deg)
+    assert night is not None  # noqa: S101  there is a moment
+    return night
+
+
+def parse_region(text: str) -> Corners | None:
+    """Corners of an STC-S or DALI region; None where it is another shape or no region.
+
+    ``POLYGON [frame] ra dec …``, ``CIRCLE [frame] ra dec radius`` and bare numbers (DALI),
+    of which three are a circle. Only equatorial frames are taken: in others the numbers are
+    no right ascensions.
+    """
+    words = text[:_LONGEST_REGION].replace(",", " ").split()
+    shape = words.pop(0).upper() if words and words[0].isalpha() else ""
+    frames = [word.upper() for word in words if not _is_number(word)]
+    numbers = [float(word) for word in words if _is_number(word)]
+    if not all(frame in _EQUATORIAL for frame in frames) or not all(map(math.isfinite, numbers)):
+        return None
+    if shape in ("CIRCLE", "") and len(numbers) == 3 and 0 < numbers[2] < 90:
+        return circle(*numbers)
+    if shape in ("POLYGON", "") and len(numbers) >= 6 and len(numbers) % 2 == 0:
+        corners = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        return corners[:-1] if corners[0] == corners[-1] else corners
+    return None
+
+
+def circle(ra: float, dec: float, radius_deg: float) -> Corners:
+    """A circle on the sky as a polygon, degrees."""
+    centre, radius = math.radians(dec), math.radians(radius_deg)
+    corners = []
+    for number in range(_CIRCLE_CORNERS):
+        angle = 2 * math.pi * number / _CIRCLE_CORNERS
+        sine = math.sin(centre) * math.cos(radius) + math.cos(centre) * math.sin(radius) * math.cos(
+            angle
+        )
+        away = math.atan2(
+            math.sin(angle) * math.sin(radius) * math.cos(centre),
+            math.cos(radius) - math.sin(centre) * sine,
+        )
+        corners.append(((ra + math.degrees(away)) % 360.0, math.degrees(math.asin(sine))))
+    return tuple(corners)
+
+
+_EQUATORIAL = frozenset(
+    {
+        *("ICRS", "FK5", "J2000", "UNKNOWNFRAME", "SPHERICAL2", "CARTESIAN2"),
+        *("TOPOCENTER", "GEOCENTER", "BARYCENTER", "UNKNOWNREFPOS"),
+    }
+)
+"""Words of an STC-S phrase that leave its numbers degrees of right ascension and declination;
+FK5 differs from ICRS by less than any footprint is known."""
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
