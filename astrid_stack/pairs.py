@@ -25,7 +25,7 @@ from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.config import SurveyConfig, SurveysFile, require_resolved
 from astrid_core.surveys.pair_plan import PairPlan, counts, field_of, rows
 from astrid_core.surveys.pairs import plan_pairs
-from astrid_core.surveys.registry import open_lister, require_listing
+from astrid_core.surveys.registry import listing_dates, open_lister
 from astrid_core.surveys.transients import Transient, read_transients
 from astrid_stack.console import out, say
 from astrid_stack.dagster_client import DagsterClient, Launch
@@ -54,7 +54,7 @@ def plan(catalogue: Path, config: SurveyConfig) -> PairPlan:
     """
     require_resolved(config)
     transients, rejected = read_transients(catalogue)
-    dates = require_listing(config).dates
+    dates = listing_dates(config)
     assert config.archive is not None, "validated with its adapter"  # noqa: S101
     columns = (TextColumn("looking around transients"), BarColumn(), MofNCompleteColumn())
     with (
@@ -217,7 +217,11 @@ def _show_left_out(found: PairPlan) -> None:
 
 
 def _file(product: Product) -> dict[str, Any]:
-    told = {"name": product.name, "url": product.url}
+    told: dict[str, Any] = {
+        "name": product.name,
+        "url": product.url,
+        "is_size_estimated": product.is_size_estimated,
+    }
     optional = {"size_bytes": product.size_bytes, "field": product.field}
     return told | {key: value for key, value in optional.items() if value is not None}
 

@@ -32,6 +32,7 @@ _OBSERVATION_COLUMNS = {
     "t_min": "float",
     "t_max": "float",
     "dataRights": "string",
+    "s_region": "string",
 }
 _PRODUCT_COLUMNS = {
     "obsID": "string",
@@ -63,6 +64,7 @@ def observation(obsid: str, t_min: float, **columns: Any) -> dict[str, Any]:
         "t_min": t_min,
         "t_max": t_min + 10 / 1440,
         "dataRights": "PUBLIC",
+        "s_region": "",
     }
     return usual | columns
 

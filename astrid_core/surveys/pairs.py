@@ -16,7 +16,7 @@ from itertools import product as combinations
 from astropy.time import Time
 
 from astrid_core.differencing.select import overlap_fraction
-from astrid_core.surveys.archive.listing import ListedImage, Lister, circle
+from astrid_core.surveys.archive.listing import ListedImage, Lister, circle, is_convex
 from astrid_core.surveys.bands import parse_band
 from astrid_core.surveys.pair_plan import LeftOut, Pair, PairPlan, Why
 from astrid_core.surveys.pairs_config import PairsConfig
@@ -136,7 +136,7 @@ def _resolved(
     """The image with its file's own address; None where the plan cannot have it."""
     product = lister.resolved(image)
     if product is None:
-        search.leave_out(image, Why.NO_FILE, "its link leads to no file that the rules allow")
+        search.leave_out(image, Why.NO_FILE, "it leads to no single file that the rules allow")
         return None
     if urls.setdefault(product.name, product.url) != product.url:
         why = f"another file of the plan is named {product.name} too"
@@ -253,6 +253,10 @@ class _Search:
         """Whether an image holds the transient and the sky around it."""
         if image.footprint is None:
             self.leave_out(image, Why.UNKNOWN_PLACE, "the archive does not tell where it lies")
+            return False
+        if not is_convex(image.footprint):
+            why = "its region is not convex: what it holds cannot be told from its corners"
+            self.leave_out(image, Why.UNKNOWN_PLACE, why)
             return False
         share = overlap_fraction(self._place, image.footprint)
         if share < _ALL_OF_IT:

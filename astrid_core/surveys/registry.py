@@ -1,7 +1,6 @@
 """From configuration to a survey: the one place that knows the adapters."""
 
 from astrid_core.errors import ConfigurationError
-from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.listing import Lister
 from astrid_core.surveys.archive.mast_config import Cone
 from astrid_core.surveys.archive.session import ArchiveSession
@@ -9,6 +8,7 @@ from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig, require_resolved
 from astrid_core.surveys.folder import FolderSurvey
 from astrid_core.surveys.protocol import Survey
+from astrid_core.surveys.ranges import NightRange
 
 
 def open_survey(config: SurveyConfig) -> Survey:
@@ -48,25 +48,33 @@ def open_lister(config: SurveyConfig, session: ArchiveSession, place: Cone) -> L
     ConfigurationError
         If the adapter cannot tell filters and footprints before files are fetched.
     """
-    options = require_listing(config)
+    listing_dates(config)
+    around = {"cones": (place,)}
+    if config.mast is not None:
+        from astrid_core.surveys.archive.mast import MastFinder
+
+        mast = config.mast.model_copy(update=around)
+        return MastFinder(config.model_copy(update={"mast": mast}), session)
     from astrid_core.surveys.archive.ivoa import IvoaFinder
 
-    around = options.model_copy(update={"cones": (place,)})
-    return IvoaFinder(config.model_copy(update={"ivoa": around}), session)
+    assert config.ivoa is not None, "the only other one that lists"  # noqa: S101
+    ivoa = config.ivoa.model_copy(update=around)
+    return IvoaFinder(config.model_copy(update={"ivoa": ivoa}), session)
 
 
-def require_listing(config: SurveyConfig) -> IvoaOptions:
-    """Options of an adapter that can list images before files are fetched.
+def listing_dates(config: SurveyConfig) -> NightRange:
+    """Nights of a survey whose adapter can list images before files are fetched.
 
     Raises
     ------
     ConfigurationError
         If the survey's cannot.
     """
-    if config.ivoa is None:
+    options = config.mast or config.ivoa
+    if options is None:
         raise ConfigurationError(
             f"Survey '{config.name}' cannot be searched for pairs: its adapter "
             f"'{config.adapter}' tells no filters and footprints before files are fetched.",
-            remedy="Take a survey of the adapter 'ivoa', which can reach the same archive.",
+            remedy="Take a survey of the adapter 'ivoa' or 'mast'.",
         )
-    return config.ivoa
+    return options.dates

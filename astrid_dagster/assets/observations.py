@@ -39,7 +39,8 @@ class PlannedFile(dg.Config):
 
     name: str = Field(description="The archive's own name for it.")
     url: str = Field(description="Where it is fetched; the survey's allowed hosts still hold.")
-    size_bytes: int | None = Field(default=None, description="As estimated by the archive.")
+    size_bytes: int | None = Field(default=None, description="As the archive lists it.")
+    is_size_estimated: bool = Field(default=False, description="Whether that proves nothing.")
     field: str | None = Field(default=None, description="Field where its header names none.")
 
 
@@ -116,7 +117,13 @@ def _planned(survey: Survey, files: Sequence[PlannedFile]) -> Iterator[SourceFil
         )
     return survey.fetch(
         [
-            Product(one.name, one.url, one.size_bytes, field=one.field, is_size_estimated=True)
+            Product(
+                name=one.name,
+                url=one.url,
+                size_bytes=one.size_bytes,
+                field=one.field,
+                is_size_estimated=one.is_size_estimated,
+            )
             for one in files
         ]
     )

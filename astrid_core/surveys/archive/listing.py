@@ -16,6 +16,8 @@ from astrid_core.surveys.times import ExposureTime, night_of
 
 _CIRCLE_CORNERS = 24
 _LONGEST_REGION = 4096
+_STRAIGHT = 1e-2
+"""Sine of a turn that is none: the plane of :func:`is_convex` bends sides by as much."""
 Corners = tuple[tuple[float, float], ...]
 """Corners of a region in order around it, (ra, dec) in degrees ICRS."""
 
@@ -27,7 +29,7 @@ class ListedImage:
     Attributes
     ----------
     product
-        Its file. Where ``is_link``, its address is of a datalink document that leads there.
+        Its file. Where ``is_link``, its address is of what leads there and must be resolved.
     mid_mjd
         Middle of the exposure, MJD (UTC).
     night
@@ -115,6 +117,21 @@ def circle(ra: float, dec: float, radius_deg: float) -> Corners:
         )
         corners.append(((ra + math.degrees(away)) % 360.0, math.degrees(math.asin(sine))))
     return tuple(corners)
+
+
+def is_convex(corners: Corners) -> bool:
+    """Whether a region of a few degrees at most has no corner that points inwards."""
+    ra, dec = corners[0]
+    scale = math.cos(math.radians(dec))
+    plane = [(((x - ra + 180.0) % 360.0 - 180.0) * scale, y - dec) for x, y in corners]
+    turns = []
+    for number, (x, y) in enumerate(plane):
+        (x0, y0), (x1, y1) = plane[number - 1], plane[(number + 1) % len(plane)]
+        ahead, after = (x - x0, y - y0), (x1 - x, y1 - y)
+        turn = ahead[0] * after[1] - ahead[1] * after[0]
+        # Corners on a side, as far as degrees are told, turn nowhere.
+        turns.append(turn / (math.hypot(*ahead) * math.hypot(*after) or 1.0))
+    return min(turns) > -_STRAIGHT or max(turns) < _STRAIGHT
 
 
 _EQUATORIAL = frozenset(

@@ -40,16 +40,23 @@ from astroquery.exceptions import (
 from astroquery.mast import ObservationsClass
 
 from astrid_core.errors import AstridError, SurveyRefusedError
+from astrid_core.surveys.archive.listing import (
+    Corners,
+    ListedImage,
+    night_of_mjd,
+    parse_region,
+)
 from astrid_core.surveys.archive.mast_config import Cone, MastOptions
 from astrid_core.surveys.archive.product import Product
 from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.config import SurveyConfig
-from astrid_core.surveys.times import ExposureTime, night_of
 
 _OBSERVATIONS_AT_ONCE = 200
 """Whose files are asked for in one request."""
 _ROWS_A_PAGE = 10_000
 """About 10 MiB of an answer; astroquery asks for page after page."""
+_LINK = "mast:obsid/"
+"""Instead of an address, where an observation's files are not known yet."""
 _FILTER_SEPARATOR = re.compile(r"[;,\s]+")
 _UNREADABLE = (KeyError, TypeError, ValueError, IndexError)
 """What astroquery raises on answers that are not what the portal documents."""
@@ -71,12 +78,19 @@ class MastObservation:
         Elements in the beam: 'F814W;CLEAR2L' is two.
     field
         Of the cone it was found in.
+    mid_mjd
+        Middle of the exposure, MJD (UTC).
+    footprint
+        Where it lies; None where MAST's region is none of one shape.
     """
 
     obsid: str
     night: dt.date
     filters: tuple[str, ...]
     field: str | None
+    mid_mjd: float
+    instrument: str
+    footprint: Corners | None
 
 
 class MastFinder:
@@ -134,6 +148,35 @@ class MastFinder:
                     found.setdefault(observation.obsid, observation)
         return list(found.values())
 
+    def listed(self, first: dt.date, last: dt.date) -> list[ListedImage]:
+        """Observations of nights, both included, each with a link to its files.
+
+        Raises
+        ------
+        SurveyUnavailableError
+            If the portal cannot be reached, refuses or answers what cannot be read.
+        """
+        return [
+            ListedImage(
+                product=Product(f"obsid {one.obsid}", f"{_LINK}{one.obsid}", field=one.field),
+                mid_mjd=one.mid_mjd,
+                night=one.night,
+                filter_text=";".join(one.filters),
+                instrument=one.instrument,
+                footprint=one.footprint,
+                is_link=True,
+            )
+            for one in self.observations(first, last)
+        ]
+
+    def resolved(self, image: ListedImage) -> Product | None:
+        """The file of an observation that the product rules select; None for none or several."""
+        obsid = image.product.url.removeprefix(_LINK)
+        table = self._asked(partial(self._client.get_product_list, [obsid]))
+        fields = {obsid: image.product.field}
+        found = {product.name: product for product in self._selected(table, fields)}
+        return found.popitem()[1] if len(found) == 1 else None
+
     # --- asking ---------------------------------------------------------------------------
 
     def _criteria(self, first: dt.date, last: dt.date, cone: Cone | None) -> dict[str, Any]:
@@ -184,7 +227,7 @@ class MastFinder:
         options = self._options
         for row in table:
             filters = filter_elements(_text(row, "filters"))
-            night = self._night(row)
+            middle = _middle(row)
             is_asked_for = (
                 _text(row, "obs_collection") in options.collections
                 and _text(row, "dataproduct_type") == "image"
@@ -196,18 +239,16 @@ class MastFinder:
             )
             is_public = _text(row, "dataRights") in ("", "PUBLIC")
             is_readable = is_public or bool(self._session.rules.credentials)
-            if night is not None and is_asked_for and is_readable:
-                field = cone.field if cone else None
-                yield MastObservation(_text(row, "obsid"), night, filters, field)
-
-    def _night(self, row: Any) -> dt.date | None:
-        """Night of an observation's middle; None where MAST lists no times: not observed yet."""
-        times = [row[name] for name in ("t_min", "t_max")]
-        if any(np.ma.is_masked(time) or not np.isfinite(time) for time in times):
-            return None
-        middle = Time(float(np.mean(times)), format="mjd", scale="utc")
-        moment = middle.to_datetime(timezone=dt.UTC)
-        return night_of(ExposureTime(moment, None, None), self._longitude_deg)
+            if middle is not None and is_asked_for and is_readable:
+                yield MastObservation(
+                    obsid=_text(row, "obsid"),
+                    night=night_of_mjd(middle, self._longitude_deg),
+                    filters=filters,
+                    field=cone.field if cone else None,
+                    mid_mjd=middle,
+                    instrument=_text(row, "instrument_name"),
+                    footprint=parse_region(_text(row, "s_region")),
+                )
 
     def _selected(self, table: Table, fields: dict[str, str | None]) -> Iterator[Product]:
         options = self._options
@@ -237,6 +278,14 @@ def filter_elements(text: str) -> tuple[str, ...]:
     elements = [part for part in _FILTER_SEPARATOR.split(text) if part]
     coloured = [part for part in elements if not part.upper().startswith("CLEAR")]
     return tuple(coloured or elements)
+
+
+def _middle(row: Any) -> float | None:
+    """Middle of an observation, MJD; None where MAST lists no times: not observed yet."""
+    times = [row[name] for name in ("t_min", "t_max")]
+    if any(np.ma.is_masked(time) or not np.isfinite(time) for time in times):
+        return None
+    return float(np.mean(times))
 
 
 def _client(session: ArchiveSession, base: str) -> ObservationsClass:

@@ -14,10 +14,11 @@ from astrid_core.surveys.bands import parse_band
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.pair_plan import LeftOut, PairPlan, counts, field_of
 from astrid_core.surveys.pairs import plan_pairs
-from astrid_core.surveys.registry import open_lister, require_listing
+from astrid_core.surveys.registry import listing_dates, open_lister
 from astrid_core.surveys.transients import Transient, read_transients
 from tests.archive_server import ArchiveServer, status
 from tests.archives import options, tiny_fits
+from tests.mast_portal import MastPortal, observation
 from tests.transient_sky import (
     AFTER_MJD,
     BEFORE_MJD,
@@ -71,7 +72,7 @@ def plan_of(config: SurveyConfig, catalogue: Path) -> PairPlan:
             transients,
             rejected,
             lister_at,
-            require_listing(config).dates,
+            listing_dates(config),
             config.pairs,
             config.keywords.filter_band.aliases,
         )
@@ -258,6 +259,52 @@ def test_transients_that_share_an_image_share_a_field(archive: VoArchive, tmp_pa
     assert [(one.transient, one.why.value) for one in plan.left_out] == [("far", "nothing listed")]
 
 
+def test_pairs_are_found_at_mast_too(archive: VoArchive, tmp_path: Path) -> None:
+    portal = MastPortal(archive.server)
+    region = "POLYGON ICRS 149.95 1.95 150.05 1.95 150.05 2.05 149.95 2.05"
+    for number, (mjd, filters, facts) in enumerate(
+        [
+            (BEFORE_MJD, "F814W;CLEAR2L", {}),
+            (AFTER_MJD, "F814W", {}),
+            (AFTER_MJD - 1, "F606W;CLEAR2L", {}),
+            (AFTER_MJD - 2, "F814W", {"s_region": f"{region} {region}"}),
+            (AFTER_MJD - 3, "F814W", {"s_region": f"{region} 150 2"}),
+        ]
+    ):
+        shown = observation(str(number), mjd, filters=filters, **({"s_region": region} | facts))
+        body = tiny_fits(number)
+        portal.add(shown, {f"h{number}_drc.fits": body, f"h{number}_flt.fits": body})
+    config = SurveyConfig.model_validate(
+        {
+            "name": "hst",
+            "adapter": "mast",
+            "references": {"name": "none"},
+            "archive": options(archive.server, tmp_path, attempts=1).model_dump(mode="json"),
+            "mast": {
+                "url": archive.server.url(),
+                "collections": ["HST"],
+                "instruments": ["ACS/WFC"],
+                "dates": DATES,
+                "product_groups": ["DRC"],
+            },
+        }
+    )
+    catalogue = tmp_path / "catalogue.csv"
+    catalogue.write_text(ONE)
+
+    plan = plan_of(config, catalogue)
+
+    [pair] = plan.pairs
+    names = (pair.before.product.name, pair.after.product.name)
+    assert names == ("HST/product/h0_drc.fits", "HST/product/h1_drc.fits")
+    assert (pair.band, pair.instrument) == ("F814W", "ACS/WFC")
+    assert reasons(plan.left_out) == {
+        "obsid 2": "cross-filter",
+        "obsid 3": "unknown place",
+        "obsid 4": "unknown place",
+    }
+
+
 def test_an_archive_that_is_out_makes_no_plan(archive: VoArchive, tmp_path: Path) -> None:
     archive.server.always("/sia2", status(503))
 
@@ -271,7 +318,7 @@ def test_an_adapter_without_footprints_is_refused() -> None:
     )
 
     with pytest.raises(ConfigurationError, match=r"cannot be searched for pairs.*adapter 'ivoa'"):
-        require_listing(config)
+        listing_dates(config)
 
 
 # --- catalogues ---------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from astrid_core.errors import (
     SurveyUnavailableError,
 )
 from astrid_core.surveys.archive.ivoa import IvoaFinder, file_name, own_error
-from astrid_core.surveys.archive.listing import circle, parse_region
+from astrid_core.surveys.archive.listing import circle, is_convex, parse_region
 from astrid_core.surveys.archive.session import USER_AGENT, ArchiveSession
 from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig
@@ -421,6 +421,22 @@ def test_files_have_names(url: str, did: str, name: str) -> None:
 )
 def test_regions_are_parsed(text: str, corners: Any) -> None:
     assert parse_region(text) == corners
+
+
+@pytest.mark.parametrize(
+    ("corners", "convex"),
+    [
+        (((0, 0), (1, 0), (1, 1), (0, 1)), True),
+        (((0, 0), (0, 1), (1, 1), (1, 0)), True),
+        (((359.5, 0), (0.5, 0), (0.5, 1), (359.5, 1)), True),
+        (((0, 0), (0.5, 0), (1, 0), (1, 1), (0, 1)), True),
+        (circle(10, 60, 0.5), True),
+        (((0, 0), (1, 0), (0.2, 0.2), (0, 1)), False),
+        (((0, 0), (1, 0), (1, 1), (0.5, 1), (0.5, 0.5), (0, 0.5)), False),
+    ],
+)
+def test_regions_that_point_inwards_are_told(corners: Any, convex: bool) -> None:
+    assert is_convex(corners) is convex
 
 
 def test_our_error_is_found_behind_those_of_a_library() -> None:
