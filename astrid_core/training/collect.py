@@ -49,6 +49,7 @@ SHARD_SAMPLES = 256
 """Samples of a shard: 33 MB of images, so that little is in hand and few objects are stored."""
 
 _LOCK = "astrid.training_groups"
+_WITHIN = 4
 _PRELOAD = ("astrid_core.training.frames",)
 
 
@@ -116,7 +117,7 @@ def plan_collection(
     found, dropped = labelled_detections(connection, request)
     if not found:
         raise nothing_matches(request)
-    taken = _sample(found, request)
+    taken = draw_samples(found, request)
     places = {one.detection_id: place_of(one) for one in found}
     splits, left_out = _split(connection, taken, places)
     tasks = _tasks(found, splits, places, request, differencing)
@@ -178,20 +179,30 @@ def _require_new(connection: Connection, dataset_id: UUID) -> None:
         )
 
 
-def _sample(found: Sequence[Labelled], request: CollectionRequest) -> list[Labelled]:
+def draw_samples(found: Sequence[Labelled], request: CollectionRequest) -> list[Labelled]:
     """As many as asked for, by a hash of seed and detection."""
 
     def order(one: Labelled) -> str:
         return hashlib.sha256(f"{request.seed}|{one.detection_id}".encode()).hexdigest()
 
     chosen = sorted(found, key=order)
-    if request.sampling == "balanced":
-        of_label = [[one for one in chosen if one.is_real is real] for real in (True, False)]
-        n = min(min(map(len, of_label)), max(1, request.max_samples // 2))
-        ids = {one.detection_id for some in of_label for one in some[:n]}
-    else:
+    if request.sampling == "random":
         ids = {one.detection_id for one in chosen[: request.max_samples]}
+    else:
+        most = 1 if request.sampling == "balanced" else _WITHIN
+        ids = _near_balance(chosen, request.max_samples, most)
     return [one for one in found if one.detection_id in ids]
+
+
+def _near_balance(chosen: Sequence[Labelled], max_samples: int, most: int) -> set[UUID]:
+    """The first of either label, the commoner one at most ``most`` times as often."""
+    rarer, commoner = sorted(
+        ([one for one in chosen if one.is_real is real] for real in (True, False)), key=len
+    )
+    n_all = len(rarer) + min(len(commoner), most * len(rarer))
+    n_rarer = min(len(rarer), max(1, max_samples * len(rarer) // max(n_all, 1)))
+    n_commoner = min(len(commoner), most * n_rarer, max(1, max_samples - n_rarer))
+    return {one.detection_id for one in (*rarer[:n_rarer], *commoner[:n_commoner])}
 
 
 def _split(

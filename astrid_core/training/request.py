@@ -59,10 +59,11 @@ class CollectionRequest(BaseModel):
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="Decides which samples where there are too many."
     )
-    sampling: Literal["random", "balanced"] = Field(
+    sampling: Literal["random", "balanced", "within_4"] = Field(
         default="random",
-        description="Which, where there are more than max_samples: any, or as many real as "
-        "bogus as far as there are.",
+        description="Which, where there are more than max_samples: any; as many real as bogus as "
+        "far as there are; or of either label at most four times as many as of the other, which "
+        "keeps more of a survey whose candidates are nearly all bogus.",
     )
     injections_per_frame: int = Field(
         default=0,

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from astrid_core.errors import DatasetFrozenError, EmptyDatasetError, TooFewGrou
 from astrid_core.stages.bench import Bench
 from astrid_core.storage import ObjectStore
 from astrid_core.training.audit import KnownModel, audit, sky_of
-from astrid_core.training.collect import Collected, Collection, plan_collection
+from astrid_core.training.collect import Collected, Collection, draw_samples, plan_collection
 from astrid_core.training.cutting import Positions, truth_mask
 from astrid_core.training.request import CollectionRequest
 from astrid_core.training.samples import NETWORK_PLANES, SIDE_PIX, dataset_digest, pixels_sha256
@@ -207,6 +208,33 @@ def test_sampling_keeps_what_was_asked_for(
     )
     assert n_sampled == 40
     assert collected.dropped["more than max_samples"] == 8 * len(NIGHTS) * len(PLACES) - 40
+
+
+@pytest.mark.parametrize(
+    ("sampling", "n_bogus", "n_real", "max_samples", "expected"),
+    [
+        ("balanced", 100, 10, 1000, (10, 10)),
+        ("balanced", 100, 100, 40, (20, 20)),
+        ("within_4", 100, 10, 1000, (40, 10)),
+        ("within_4", 10, 100, 1000, (10, 40)),
+        ("within_4", 100, 10, 25, (20, 5)),
+        ("within_4", 24, 48, 30, (10, 20)),
+        ("within_4", 24, 48, 1000, (24, 48)),
+        ("within_4", 10, 0, 1000, (0, 0)),
+    ],
+)
+def test_labels_are_sampled_towards_balance(
+    sampling: str, n_bogus: int, n_real: int, max_samples: int, expected: tuple[int, int]
+) -> None:
+    @dataclass(frozen=True)
+    class One:
+        detection_id: UUID
+        is_real: bool
+
+    found: Any = [One(UUID(int=n), n < n_real) for n in range(n_real + n_bogus)]
+    request = REQUEST.model_copy(update={"sampling": sampling, "max_samples": max_samples})
+    taken = draw_samples(found, request)
+    assert (sum(not o.is_real for o in taken), sum(o.is_real for o in taken)) == expected
 
 
 def test_a_frame_that_cannot_be_read_costs_its_own_samples(
