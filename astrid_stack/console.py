@@ -1,5 +1,7 @@
 """What the ``astrid`` command says, and how it ends."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +10,16 @@ from rich.console import Console
 
 from astrid_core.errors import AstridError
 
-out = Console(highlight=False)
+_FILE_WIDTH = 200
+"""Characters of a line that goes into a file or a pipe, where nothing has to fit a screen."""
+
+
+def _width() -> int | None:
+    """None measures the terminal."""
+    return None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", _FILE_WIDTH))
+
+
+out = Console(highlight=False, width=_width())
 _err = Console(stderr=True, highlight=False)
 _INTERRUPTED = 130
 

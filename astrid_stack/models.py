@@ -130,6 +130,11 @@ def train_and_tell(
     with _Bar(engine, state.address("mlflow"), run_id, config.steps) as bar:
         (ended,) = client.follow(launch, bar.look, timeout_s=_DAY_S)
     _tell(engine, run_id, ended)
+    if re_detect:
+        say(
+            "After a promotion the sensor redetect_after_promotion judges the nights anew; it is "
+            "off until it is switched on in Dagster, under Automation."
+        )
 
 
 class _Bar:
