@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from astrid_stack import console
 from astrid_stack.cli import app
 from tests.archive_server import ArchiveServer, Fault, flipped, html, status
 from tests.archives import options, tiny_fits
@@ -214,7 +215,7 @@ def pairs(
     surveys = {"partitions_start": "2025-01-01", "surveys": {"ztf": entry}}
     path.write_text(yaml.safe_dump(surveys))
     monkeypatch.setenv("ASTRID_SURVEYS_FILE", str(path))
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(console.out, "_width", 300)  # tables are folded at none
     asked = ["surveys", "pairs", *arguments, "--survey", "ztf"]
     done = CliRunner().invoke(app, asked, terminal_width=300)
     assert done.exit_code == ends, done.output
