@@ -27,7 +27,6 @@ from uuid import UUID, uuid4
 import numpy as np
 import psutil
 import torch
-import uvicorn
 from astropy.wcs import WCS
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event, insert
@@ -36,11 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from astrid_api.app import create_app
 from astrid_api.settings import ApiSettings
 from astrid_core.curation.access import KnownUser, add_user, issue_api_key
-from astrid_core.curation.events import Judgement, record_verdict
-from astrid_core.differencing.difference import DifferenceImage, DifferenceQuality, write_difference
-from astrid_core.frame import Frame, FrameMeta, write_frame
-from astrid_core.psf import Psf
-from astrid_core.sky import footprint, healpix_index
+from astrid_core.sky import healpix_index
 from astrid_core.stages.bench import Bench
 from astrid_core.storage import ObjectStore
 from astrid_core.training.client import load_training_data
@@ -48,26 +43,23 @@ from astrid_core.training.collect import Collected, Collection, plan_collection
 from astrid_core.training.dataset import AstrIDTrainingDataset, collate
 from astrid_core.training.request import CollectionRequest
 from astrid_stack.objectstore import EmbeddedObjectStore
-from astrid_stack.ports import LOOPBACK, any_free_port
 from astrid_stack.postgres import EmbeddedPostgres
 from dbschema import migrate
 from dbschema.models import (
     Candidate,
     Detection,
-    DifferenceRun,
     Model,
-    ModelRun,
-    Observation,
-    PreprocessRun,
     Survey,
     TrainingDataset,
     TrainingSample,
 )
 from dbschema.session import make_engine
 from tests import rows
+from tests.review import judge
+from tests.serving import served
+from tests.sky_to_learn_from import make_pair, store_pair, wcs_of
 
 SIDE = 512
-FWHM_PIX = 3.0
 N_FIELDS, STEP_PIX, MARGIN_PIX = 40, 64, 48
 FIRST_NIGHT = dt.date(2026, 9, 1)
 BATCH = 64
@@ -154,25 +146,11 @@ def services(folder: Path) -> Iterator[Here]:
         at = server.endpoint, "bench", SecretStr(keys[0]), SecretStr(keys[1])
         store = ObjectStore(*at)
         store.ensure_bucket()
-        with api(settings) as address:
+        app = create_app(settings)
+        with served(app) as address:
             yield Here(folder, engine, store, TimedStore(*at), address, user, key)
+        app.state.services.engine.dispose()
         engine.dispose()
-
-
-@contextlib.contextmanager
-def api(settings: ApiSettings) -> Iterator[str]:
-    """The API, served in a thread; its address."""
-    port = any_free_port()
-    app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, LOOPBACK, port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://{LOOPBACK}:{port}"
-    server.should_exit = True
-    thread.join()
-    app.state.services.engine.dispose()
 
 
 # --- what there is to collect -------------------------------------------------------------
@@ -192,107 +170,13 @@ def fill(here: Here, n_detections: int) -> int:
         night = FIRST_NIGHT + dt.timedelta(days=number // N_FIELDS)
         x, y = (axis.ravel() + rng.uniform(-5, 5, per_frame) for axis in np.meshgrid(steps, steps))
         real = rng.random(per_frame) < 0.5
-        pair = make_pair(rng, number % N_FIELDS, night, x, y)
+        field_number = number % N_FIELDS
+        pair = make_pair(field_number, night, number, SIDE, list(zip(x, y, strict=True)))
         with here.engine.begin() as connection:
-            run = _store_frame(connection, here, number % N_FIELDS, pair, model)
-            wcs = _wcs(number % N_FIELDS)
+            run = store_pair(connection, here.store, field_number, night, pair, model)
+            wcs = wcs_of(field_number, SIDE)
             _store_detections(connection, here.user, run, wcs, x, y, real)
     return n_frames
-
-
-def make_pair(
-    rng: np.random.Generator, field_number: int, night: dt.date, x: Any, y: Any
-) -> tuple[Frame, DifferenceImage]:
-    """A science frame and a difference image with a source at each place."""
-    meta = FrameMeta(
-        observation_id=rows.observation_row(field_number, night=night)["id"],
-        survey=rows.SURVEY,
-        night=night,
-        field=f"F{field_number}",
-        filter_band="r",
-        observation_time=dt.datetime(night.year, night.month, night.day, 4, tzinfo=dt.UTC),
-        exposure_s=30.0,
-    )
-    steps = np.arange(-10, 11)
-    stamp = np.exp(-(steps[:, None] ** 2 + steps**2) / (2 * (FWHM_PIX / 2.3548) ** 2))
-    change = np.zeros((SIDE, SIDE), dtype=np.float32)
-    for column, row in zip(np.rint(x).astype(int), np.rint(y).astype(int), strict=True):
-        change[row - 10 : row + 11, column - 10 : column + 11] += 8 * stamp
-    noise = rng.standard_normal((3, SIDE, SIDE), dtype=np.float32)
-    mask, ones = np.zeros((SIDE, SIDE), np.uint16), np.ones((SIDE, SIDE), np.float32)
-    psf = Psf((stamp / stamp.sum())[None].astype(np.float32), 0, (SIDE, SIDE), FWHM_PIX, 0.0, 50)
-    wcs = _wcs(field_number)
-    quality = DifferenceQuality(1.0, 1.0, 30, 0.05, 1.0, 0.01, FWHM_PIX, 5.0)
-    science = Frame(noise[0] + change, ones, mask, psf, meta, wcs)
-    difference = DifferenceImage(
-        noise[1] + change,
-        noise[2] * 0.6 + change,
-        ones,
-        mask,
-        psf,
-        noise[0] * 0.5,
-        meta,
-        wcs,
-        quality,
-    )
-    return science, difference
-
-
-def _wcs(field_number: int) -> WCS:
-    """Each field four degrees from the next."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [4.0 * field_number, -20.0]
-    wcs.wcs.crpix = [SIDE / 2, SIDE / 2]
-    wcs.wcs.cdelt = [-1 / 3600, 1 / 3600]
-    return wcs
-
-
-def _store_frame(
-    connection: Connection,
-    here: Here,
-    field_number: int,
-    pair: tuple[Frame, DifferenceImage],
-    model: dict[str, Any],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    science, difference = pair
-    path = here.folder / "frame.fits"
-    name = f"{field_number}-{science.meta.night}.fits"
-    write_frame(science, path)
-    processed_sha256 = here.store.put_file(f"processed_frames/{name}", path)
-    write_difference(difference, path)
-    difference_sha256 = here.store.put_file(f"difference_images/{name}", path)
-    ra, dec, corners = footprint(science.wcs, science.shape)
-    observation = rows.observation_row(
-        field_number,
-        night=science.meta.night,
-        field=science.meta.field,
-        ra=ra,
-        dec=dec,
-        footprint=corners,
-        width_pix=SIDE,
-        height_pix=SIDE,
-    )
-    processed = rows.preprocess_row(
-        observation, processed_fits_path=f"processed_frames/{name}", sha256=processed_sha256
-    )
-    differenced = rows.difference_row(
-        processed,
-        fwhm_pix=FWHM_PIX,
-        masked_fraction=0.01,
-        flux_ratio=1.0,
-        difference_fits_path=f"difference_images/{name}",
-        sha256=difference_sha256,
-    )
-    run = rows.model_run_row(differenced, model)
-    for table, row in (
-        (Observation, observation),
-        (PreprocessRun, processed),
-        (DifferenceRun, differenced),
-        (ModelRun, run),
-    ):
-        rows.add(connection, table, row)
-    return differenced, run
 
 
 def _store_detections(
@@ -316,13 +200,7 @@ def _store_detections(
     connection.execute(insert(Candidate), candidates)
     connection.execute(insert(Detection), detections)
     for detection, is_real in zip(detections, real, strict=True):
-        shown = Judgement(
-            detection["id"],
-            "real" if is_real else "bogus",
-            idempotency_key=str(detection["id"]),
-            cutout_sha256=detection["cutout_sha256"],
-        )
-        record_verdict(connection, user, shown)
+        judge(connection, user, detection["id"], "real" if is_real else "bogus")
 
 
 # --- collecting ---------------------------------------------------------------------------

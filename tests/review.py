@@ -110,7 +110,7 @@ def store_detections(
 
 
 def store_cutouts(
-    connection: Connection, store: ObjectStore, stack: F32, path: Path, **changes: object
+    connection: Connection, store: ObjectStore, stack: F32, path: Path, **changes: Any
 ) -> list[UUID]:
     """A detection per cutout, stored as the stages do.
 

@@ -6,6 +6,7 @@ them. Nothing here is differenced; that is tested elsewhere.
 
 import datetime as dt
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,26 +51,32 @@ class Sky:
     frames: dict[tuple[int, dt.date], tuple[Frame, DifferenceImage]] = field(default_factory=dict)
 
 
-def wcs_of(number: int) -> WCS:
+def wcs_of(number: int, side: int = SIDE) -> WCS:
     """A field of its own, four degrees from the next."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [10.0 + 4.0 * number, -20.0]
-    wcs.wcs.crpix = [SIDE / 2, SIDE / 2]
+    wcs.wcs.crpix = [side / 2, side / 2]
     wcs.wcs.cdelt = [-1 / 3600, 1 / 3600]
     return wcs
 
 
-def psf() -> Psf:
+def psf(side: int = SIDE) -> Psf:
     """A round Gaussian."""
     grid = np.arange(-10, 11)
     r2 = grid[:, None] ** 2 + grid[None, :] ** 2
     stamp = np.exp(-r2 / (2 * (FWHM / 2.3548) ** 2))
     stamp = (stamp / stamp.sum()).astype(np.float32)
-    return Psf(stamp[None], 0, (SIDE, SIDE), FWHM, 0.0, 50)
+    return Psf(stamp[None], 0, (side, side), FWHM, 0.0, 50)
 
 
-def make_pair(number: int, night: dt.date, seed: int) -> tuple[Frame, DifferenceImage]:
+def make_pair(
+    number: int,
+    night: dt.date,
+    seed: int,
+    side: int = SIDE,
+    places: Sequence[tuple[float, float]] = PLACES,
+) -> tuple[Frame, DifferenceImage]:
     """A science frame and a difference with a source at each place; a corner is masked."""
     rng = np.random.default_rng(seed)
     meta = FrameMeta(
@@ -81,25 +88,25 @@ def make_pair(number: int, night: dt.date, seed: int) -> tuple[Frame, Difference
         observation_time=dt.datetime(night.year, night.month, night.day, 4, tzinfo=dt.UTC),
         exposure_s=30.0,
     )
-    yy, xx = np.indices((SIDE, SIDE))
-    change = np.zeros((SIDE, SIDE), dtype=np.float32)
-    for x, y in PLACES:
-        r2 = (xx - x) ** 2 + (yy - y) ** 2
-        change += 8 * np.exp(-r2 / (2 * (FWHM / 2.3548) ** 2)).astype(np.float32)
-    noise = [rng.normal(size=(SIDE, SIDE)).astype(np.float32) for _ in range(3)]
-    mask = np.zeros((SIDE, SIDE), dtype=np.uint16)
+    grid, width = np.arange(side), 2 * (FWHM / 2.3548) ** 2
+    change = np.zeros((side, side), dtype=np.float32)
+    for x, y in places:
+        along_y, along_x = np.exp(-((grid - y) ** 2) / width), np.exp(-((grid - x) ** 2) / width)
+        change += 8 * np.outer(along_y, along_x).astype(np.float32)
+    noise = [rng.normal(size=(side, side)).astype(np.float32) for _ in range(3)]
+    mask = np.zeros((side, side), dtype=np.uint16)
     mask[:12, :12] = PixelFlag.BAD
-    ones = np.ones((SIDE, SIDE), dtype=np.float32)
-    science = Frame(noise[0] + change, ones, mask, psf(), meta, wcs_of(number))
+    ones = np.ones((side, side), dtype=np.float32)
+    science = Frame(noise[0] + change, ones, mask, psf(side), meta, wcs_of(number, side))
     difference = DifferenceImage(
         difference=noise[1] + change,
         scorr=noise[2] * 0.6 + change,
         variance=ones,
         mask=mask,
-        psf=psf(),
+        psf=psf(side),
         reference=noise[0] * 0.5,
         meta=meta,
-        wcs=wcs_of(number),
+        wcs=wcs_of(number, side),
         quality=DifferenceQuality(1.0, 1.0, 30, 0.05, 1.0, 0.01, FWHM, 5.0),
     )
     return science, difference
@@ -129,12 +136,12 @@ def store_sky(
         for turn, night in enumerate(nights):
             pair = make_pair(number, night, seed=1000 * number + turn)
             sky.frames[number, night] = pair
-            stored = _store(connection, store, number, night, pair, model)
+            stored = store_pair(connection, store, number, night, pair, model)
             sky.detections[number, night] = _detect(connection, stored, number, confidence, by)
     return sky
 
 
-def _store(
+def store_pair(
     connection: Connection,
     store: ObjectStore,
     number: int,
@@ -142,6 +149,7 @@ def _store(
     pair: tuple[Frame, DifferenceImage],
     model: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Objects and rows of a pair; those of its difference and of the model's run on it."""
     science, difference = pair
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "science.fits"
@@ -160,8 +168,8 @@ def _store(
         ra=ra,
         dec=dec,
         footprint=corners,
-        width_pix=SIDE,
-        height_pix=SIDE,
+        width_pix=science.shape[1],
+        height_pix=science.shape[0],
     )
     processed = rows.preprocess_row(observation, **science_name)
     differenced = rows.difference_row(

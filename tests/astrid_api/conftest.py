@@ -1,11 +1,8 @@
 """The API over a real database and a real store, and people who may use it."""
 
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine
@@ -15,9 +12,9 @@ from astrid_api.app import create_app
 from astrid_api.settings import ApiSettings
 from astrid_core.curation.access import ROLES, Role, issue_sign_in_link
 from astrid_core.storage import ObjectStore
-from astrid_stack.ports import LOOPBACK, any_free_port
 from tests.callers import HERE, Person, person
 from tests.conftest import S3Store
+from tests.serving import served
 
 
 @pytest.fixture
@@ -47,15 +44,8 @@ def client(app: FastAPI) -> TestClient:
 @pytest.fixture
 def address(app: FastAPI) -> Iterator[str]:
     """The API served as it is to people."""
-    port = any_free_port()
-    server = uvicorn.Server(uvicorn.Config(app, LOOPBACK, port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://{LOOPBACK}:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture

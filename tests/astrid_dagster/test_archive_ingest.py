@@ -7,8 +7,6 @@ import dagster as dg
 import pytest
 import yaml
 
-from astrid_core.simulation.survey import SimulatedSurvey
-from astrid_core.surveys.config import SurveyConfig
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
@@ -29,35 +27,18 @@ from tests.archive_server import (
     status,
 )
 from tests.archives import NIGHT, options, tiny_fits
-from tests.astrid_dagster.conftest import key
+from tests.astrid_dagster.archives import SURVEY, materialize, simulated_files, stored
 from tests.conftest import S3Store
 from tests.deployment import Deployment, configure
 from tests.mast_portal import INVOKE, MastPortal, observation
 
-# The name of a packaged survey, so that its partitions exist; it is another survey here.
-SURVEY = "folder"
 NIGHT_NAME = NIGHT.isoformat()
 MJD = 60928.3
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Exposures of a simulated sky as files that an archive could have."""
-    config = SurveyConfig.model_validate(
-        {
-            "name": "sky",
-            "adapter": "simulated",
-            "references": {"name": "none"},
-            "simulated": {
-                "n_fields": 1,
-                "shape": [256, 256],
-                "stars_per_field": 400,
-                "transients_per_field": 4,
-                "science_nights": [NIGHT_NAME],
-            },
-        }
-    )
-    return {file.name: file.path.read_bytes() for file in SimulatedSurvey(config).files(NIGHT)}
+def images() -> dict[str, bytes]:
+    return simulated_files()
 
 
 @pytest.fixture
@@ -105,33 +86,12 @@ def deployment(
         yield deployed
 
 
-def materialize(
-    *assets: dg.AssetsDefinition, night: str = NIGHT_NAME, raise_on_error: bool = True
-) -> dg.ExecuteInProcessResult:
-    defs = build_defs()
-    job = dg.define_asset_job("under_test", selection=dg.AssetSelection.assets(*assets))
-    resolved = dg.Definitions(assets=defs.assets, jobs=[job], resources=defs.resources)
-    return resolved.get_job_def("under_test").execute_in_process(
-        partition_key=key(night, SURVEY), raise_on_error=raise_on_error
-    )
-
-
 def list_images(portal: MastPortal, images: dict[str, bytes]) -> list[str]:
     return [
         uri
         for number, (name, body) in enumerate(images.items())
         for uri in portal.add(observation(str(number), MJD), {name: body})
     ]
-
-
-def stored(deployment: Deployment, tmp_path: Path) -> dict[str, bytes]:
-    """Every object of the store by its key: what is recorded, and nothing else."""
-    found = {}
-    for number, name in enumerate(deployment.store.iterate("raw_frames/")):
-        copy = tmp_path / f"object-{number}"
-        deployment.store.get_file(name, copy)
-        found[name] = copy.read_bytes()
-    return found
 
 
 def said(result: dg.ExecuteInProcessResult) -> str:

@@ -2,50 +2,29 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
 import yaml
 
-from astrid_core.simulation.survey import SimulatedSurvey
-from astrid_core.surveys.config import SurveyConfig, load_surveys
+from astrid_core.surveys.config import load_surveys
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
-from astrid_dagster.definitions import build_defs
 from astrid_stack.pairs import plan, run_config
 from dbschema.models import IngestRun, Observation, PreprocessRun
 from tests.archive_server import ArchiveServer, cut, flipped, html, malformed_votable, status
-from tests.archives import NIGHT, options, tiny_fits
-from tests.astrid_dagster.conftest import key
+from tests.archives import options, tiny_fits
+from tests.astrid_dagster.archives import SURVEY, materialize, simulated_files, stored
 from tests.conftest import S3Store
 from tests.deployment import Deployment, configure
 from tests.transient_sky import DATES, transient_sky
 from tests.vo_services import PATHS, QUERIED, Held, VoArchive, overflow
 
-# The name of a packaged survey, so that its partitions exist; it is another survey here.
-SURVEY = "folder"
 MJD = 60928.3
 
 
 @pytest.fixture(scope="module")
 def images() -> dict[str, bytes]:
-    """Exposures of a simulated sky as files that an archive could have."""
-    config = SurveyConfig.model_validate(
-        {
-            "name": "sky",
-            "adapter": "simulated",
-            "references": {"name": "none"},
-            "simulated": {
-                "n_fields": 1,
-                "shape": [256, 256],
-                "stars_per_field": 400,
-                "transients_per_field": 4,
-                "science_nights": [NIGHT.isoformat()],
-            },
-        }
-    )
-    return {file.name: file.path.read_bytes() for file in SimulatedSurvey(config).files(NIGHT)}
+    return simulated_files()
 
 
 @pytest.fixture
@@ -88,29 +67,6 @@ def deployment(
     monkeypatch.chdir(tmp_path)
     with configure(migrated_url, s3_empty, tmp_path, path) as deployed:
         yield deployed
-
-
-def materialize(
-    *assets: dg.AssetsDefinition,
-    raise_on_error: bool = True,
-    night: str = NIGHT.isoformat(),
-    run_config: dict[str, Any] | None = None,
-) -> dg.ExecuteInProcessResult:
-    defs = build_defs()
-    job = dg.define_asset_job("under_test", selection=dg.AssetSelection.assets(*assets))
-    resolved = dg.Definitions(assets=defs.assets, jobs=[job], resources=defs.resources)
-    return resolved.get_job_def("under_test").execute_in_process(
-        partition_key=key(night, SURVEY), raise_on_error=raise_on_error, run_config=run_config
-    )
-
-
-def stored(deployment: Deployment, tmp_path: Path) -> dict[str, bytes]:
-    found = {}
-    for number, name in enumerate(deployment.store.iterate("raw_frames/")):
-        copy = tmp_path / f"object-{number}"
-        deployment.store.get_file(name, copy)
-        found[name] = copy.read_bytes()
-    return found
 
 
 def test_a_night_goes_from_the_service_to_processed_frames(
