@@ -128,7 +128,7 @@ def run_demo(
     state = State.create()
     _name_folders(state, data, reference, report)
     surveys = load_surveys(DefinitionSettings().surveys_file)
-    config = _survey(surveys, survey)
+    config = surveys.named(survey)
     learning = learning.of(config)
     plan = _plan(config, surveys, report)
     stack = Stack(state)
@@ -208,15 +208,6 @@ def _name_folders(
     if data is not None:
         report("Starting the services afresh, so that they see your folder.")
         Stack(state).down(report)
-
-
-def _survey(surveys: SurveysFile, name: str) -> SurveyConfig:
-    if name not in surveys.surveys:
-        raise ConfigurationError(
-            f"There is no survey '{name}'",
-            remedy=f"surveys.yaml knows {', '.join(sorted(surveys.surveys))}; add it there.",
-        )
-    return surveys.surveys[name]
 
 
 def _plan(config: SurveyConfig, surveys: SurveysFile, report: Callable[[str], None]) -> NightPlan:

@@ -12,7 +12,7 @@ import typer
 
 from astrid_core.errors import AstridError, ConfigurationError
 from astrid_core.settings import DefinitionSettings
-from astrid_core.surveys.config import SurveyConfig, SurveysFile, load_surveys
+from astrid_core.surveys.config import SurveyConfig, load_surveys
 from astrid_stack.console import errors_shown, say
 from astrid_stack.state import State
 
@@ -53,7 +53,7 @@ def check(
         asked = None if night is None else _date(night)
         file = DefinitionSettings().surveys_file
         surveys = load_surveys(file)
-        chosen = list(surveys.surveys.values()) if name is None else [survey_of(surveys, name)]
+        chosen = list(surveys.surveys.values()) if name is None else [surveys.named(name)]
         failed = 0
         for config in chosen:
             facts = examine(config, file)
@@ -93,7 +93,7 @@ def pairs(
 
     with errors_shown():
         surveys = load_surveys(DefinitionSettings().surveys_file)
-        config = survey_of(surveys, survey)
+        config = surveys.named(survey)
         found = planning.plan(catalogue, config)
         planning.show(found, config)
         default = catalogue.with_suffix(f".{survey}.pairs.json")
@@ -110,22 +110,6 @@ def pairs(
             )
         planning.require_partitions(found, surveys)
         planning.ingest(found, State())
-
-
-def survey_of(surveys: SurveysFile, name: str) -> SurveyConfig:
-    """Entry of a survey.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is none of that name.
-    """
-    if name not in surveys.surveys:
-        raise ConfigurationError(
-            f"There is no survey '{name}'.",
-            remedy=f"surveys.yaml knows {', '.join(sorted(surveys.surveys))}; add it there.",
-        )
-    return surveys.surveys[name]
 
 
 def _probe(config: SurveyConfig, night: dt.date | None) -> bool:

@@ -257,6 +257,21 @@ class SurveysFile(_Model):
     partitions_start: dt.date = Field(description="First night of the partitions.")
     surveys: dict[str, SurveyConfig] = Field(min_length=1)
 
+    def named(self, name: str) -> SurveyConfig:
+        """Entry of a survey.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is none of that name.
+        """
+        if name not in self.surveys:
+            raise ConfigurationError(
+                f"There is no survey '{name}'.",
+                remedy=f"surveys.yaml knows {', '.join(sorted(self.surveys))}; add it there.",
+            )
+        return self.surveys[name]
+
     @model_validator(mode="before")
     @classmethod
     def _name_surveys_by_key(cls, given: Any) -> Any:

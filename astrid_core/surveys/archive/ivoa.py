@@ -11,10 +11,9 @@ into errors of its own, so that ours are looked for behind them.
 """
 
 import datetime as dt
-import fnmatch
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -31,6 +30,9 @@ from astrid_core.surveys.archive.listing import (
     Corners,
     ListedImage,
     circle,
+    is_wanted_file,
+    matches,
+    mjd_around,
     night_of_mjd,
     parse_region,
 )
@@ -149,8 +151,7 @@ class IvoaFinder:
     def _answer(self, cone: Cone, first: dt.date, last: dt.date) -> list[Row] | None:
         """Rows of one answer; None where it is not whole."""
         ask = {"sia2": self._sia2, "sia1": self._sia1, "obscore": self._obscore}
-        # A day on both sides, as nights are not UTC days.
-        span = _mjd(first - dt.timedelta(days=1)), _mjd(last + dt.timedelta(days=2))
+        span = mjd_around(first, last)
 
         def read() -> tuple[str, tuple[str, ...], list[Row]]:
             results = ask[self._options.protocol](cone, span)
@@ -297,8 +298,8 @@ class IvoaFinder:
         return (
             is_of_survey
             and (is_public or bool(self._session.rules.credentials))
-            and _matches(str(row.get("instrument_name") or ""), options.instruments)
-            and _matches(self._filter(row), options.filters)
+            and matches((str(row.get("instrument_name") or ""),), options.instruments)
+            and matches((self._filter(row),), options.filters)
         )
 
     def _filter(self, row: Row) -> str:
@@ -307,9 +308,7 @@ class IvoaFinder:
         return "" if value is None else str(value).strip()
 
     def _is_wanted_file(self, name: str) -> bool:
-        options = self._options
-        is_excluded = bool(options.exclude) and _matches(name, options.exclude)
-        return _matches(name, options.file_names) and not is_excluded
+        return is_wanted_file(name, self._options.file_names, self._options.exclude)
 
 
 def own_error(error: BaseException | None) -> AstridError | None:
@@ -384,14 +383,6 @@ def _bytes(size: Any, unit: int) -> int | None:
 def _level(row: Row) -> int | None:
     level = row.get("calib_level")
     return int(level) if isinstance(level, int | float) else None
-
-
-def _mjd(day: dt.date) -> float:
-    return float(Time(day.isoformat(), scale="utc").mjd)
-
-
-def _matches(text: str, globs: Sequence[str]) -> bool:
-    return not globs or any(fnmatch.fnmatchcase(text.lower(), glob.lower()) for glob in globs)
 
 
 def _quoted(text: str) -> str:

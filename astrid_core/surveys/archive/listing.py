@@ -5,7 +5,9 @@ Observatory writes regions. What does not: asking (the adapters).
 """
 
 import datetime as dt
+import fnmatch
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +73,28 @@ class Lister(Protocol):
             If the archive cannot be reached.
         """
         ...
+
+
+def matches(texts: Sequence[str], globs: Sequence[str]) -> bool:
+    """Whether one of some texts is of one of some glob patterns, in any case; of none, all are."""
+    return not globs or any(
+        fnmatch.fnmatchcase(text.lower(), glob.lower()) for text in texts for glob in globs
+    )
+
+
+def is_wanted_file(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a file's name is of the patterns wanted, and of none to leave out."""
+    return matches((name,), include) and not (exclude and matches((name,), exclude))
+
+
+def mjd_around(first: dt.date, last: dt.date) -> tuple[float, float]:
+    """Span of MJD (UTC) that holds nights, both included, at any longitude.
+
+    A day on both sides, as nights are not UTC days.
+    """
+    span = first - dt.timedelta(days=1), last + dt.timedelta(days=2)
+    begin, end = (float(Time(day.isoformat(), scale="utc").mjd) for day in span)
+    return begin, end
 
 
 def night_of_mjd(mid_mjd: float, longitude_deg: float | None) -> dt.date:

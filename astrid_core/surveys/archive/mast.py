@@ -16,10 +16,9 @@ the middle, as ``times`` has it for headers.
 """
 
 import datetime as dt
-import fnmatch
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -30,7 +29,6 @@ import requests
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from astropy.time import Time
 from astroquery.exceptions import (
     InputWarning,
     InvalidQueryError,
@@ -43,6 +41,9 @@ from astrid_core.errors import AstridError, SurveyRefusedError
 from astrid_core.surveys.archive.listing import (
     Corners,
     ListedImage,
+    is_wanted_file,
+    matches,
+    mjd_around,
     night_of_mjd,
     parse_region,
 )
@@ -180,15 +181,14 @@ class MastFinder:
     # --- asking ---------------------------------------------------------------------------
 
     def _criteria(self, first: dt.date, last: dt.date, cone: Cone | None) -> dict[str, Any]:
-        """Criteria of the portal; a day on both sides, as nights are not UTC days.
+        """Criteria of the portal.
 
         Wildcards are not among them: the portal takes one and astroquery drops the others.
         """
-        span = (first - dt.timedelta(days=1), last + dt.timedelta(days=2))
         criteria: dict[str, Any] = {
             "obs_collection": list(self._options.collections),
             "dataproduct_type": ["image"],
-            "t_min": [float(Time(day.isoformat()).mjd) for day in span],
+            "t_min": list(mjd_around(first, last)),
         }
         if self._options.instruments and not any("*" in one for one in self._options.instruments):
             criteria["instrument_name"] = list(self._options.instruments)
@@ -233,9 +233,9 @@ class MastFinder:
                 and _text(row, "dataproduct_type") == "image"
                 and _text(row, "intentType") in ("", "science")
                 and _text(row, "calib_level") in map(str, options.calibration_levels)
-                and _matches((_text(row, "instrument_name"),), options.instruments)
-                and _matches((_text(row, "proposal_id"),), options.proposals)
-                and _matches(filters, options.filters)
+                and matches((_text(row, "instrument_name"),), options.instruments)
+                and matches((_text(row, "proposal_id"),), options.proposals)
+                and matches(filters, options.filters)
             )
             is_public = _text(row, "dataRights") in ("", "PUBLIC")
             is_readable = is_public or bool(self._session.rules.credentials)
@@ -259,9 +259,7 @@ class MastFinder:
                 continue
             if options.product_groups and group not in options.product_groups:
                 continue
-            if not _matches((name,), options.file_names) or (
-                options.exclude and _matches((name,), options.exclude)
-            ):
+            if not is_wanted_file(name, options.file_names, options.exclude):
                 continue
             owners = [_text(row, key) for key in ("obsID", "parent_obsid")]
             field = next((fields[owner] for owner in owners if owner in fields), None)
@@ -299,12 +297,6 @@ def _client(session: ArchiveSession, base: str) -> ObservationsClass:
     portal.PAGESIZE = _ROWS_A_PAGE
     portal._column_configs = {}  # the class's own is shared by all portals
     return client
-
-
-def _matches(texts: Sequence[str], globs: Sequence[str]) -> bool:
-    return not globs or any(
-        fnmatch.fnmatchcase(text.lower(), glob.lower()) for text in texts for glob in globs
-    )
 
 
 def _text(row: Any, name: str) -> str:
