@@ -59,13 +59,9 @@ class SpiderPsf(MoffatPsf):
         spikes = self._spike_pix * np.log(max(_SPIKE_SHARE / (self.fwhm_pix * faintest), 1.0))
         return int(np.ceil(max(reach, spikes)))
 
-    def stamps(self, x_pix: F64, y_pix: F64, half_width: int) -> F64:
-        """(n, s, s) stamps around the pixels nearest to positions; flux 1 untruncated."""
-        forms = self.quadratic_forms(x_pix, y_pix)
-        grid = np.arange(-half_width, half_width + 1, dtype=float)
-        dx = grid[None, None, :] - (x_pix - np.rint(x_pix))[:, None, None]
-        dy = grid[None, :, None] - (y_pix - np.rint(y_pix))[:, None, None]
-        total = np.zeros((len(forms), len(grid), len(grid)))
+    def pixels(self, forms: F64, dx: F64, dy: F64) -> F64:
+        """Profile of unit flux integrated over pixels at offsets from its centre."""
+        total = np.zeros(np.broadcast_shapes(dx.shape, dy.shape, (len(forms), 1, 1)))
         for node_y, weight_y in zip(_NODES, _WEIGHTS, strict=True):
             for node_x, weight_x in zip(_NODES, _WEIGHTS, strict=True):
                 total += weight_x * weight_y * self._profile(forms, dx + node_x, dy + node_y)

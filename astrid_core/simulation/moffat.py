@@ -102,6 +102,10 @@ class MoffatPsf:
         grid = np.arange(-half_width, half_width + 1, dtype=float)
         dx = grid[None, None, :] - (x_pix - np.rint(x_pix))[:, None, None]
         dy = grid[None, :, None] - (y_pix - np.rint(y_pix))[:, None, None]
+        return self.pixels(forms, dx, dy)
+
+    def pixels(self, forms: F64, dx: F64, dy: F64) -> F64:
+        """Profile of unit flux integrated over pixels; see :func:`moffat_pixels`."""
         return moffat_pixels(forms, self.beta, dx, dy)
 
     def points(self, x_pix: float, y_pix: float, offsets_pix: F64) -> F64:

@@ -12,6 +12,7 @@ from astrid_core.detection.bootstrap_data import (
     FIRST_SEED,
     SCIENCE_NIGHTS,
     SKIES,
+    expose,
     inject,
     make_reference,
     make_shard,
@@ -32,7 +33,7 @@ from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.differencing.subtract import subtract_frames
 from astrid_core.frame import Frame
 from astrid_core.identity import config_digest
-from astrid_core.simulation.scene import SimulatedExposure, render_exposure
+from astrid_core.simulation.scene import SimulatedExposure
 
 SEED = FIRST_SEED + 100_000
 CONFIG = DetectionConfig(device="cpu")
@@ -49,7 +50,7 @@ def model() -> RealBogusModel:
 def exposures() -> tuple[SimulatedExposure, Frame, Frame]:
     """An exposure, the frame made of it, and its reference."""
     config = sky_config(SEED)
-    exposure = render_exposure(config, 0, SCIENCE_NIGHTS[0])
+    exposure = expose(config, 0, SCIENCE_NIGHTS[0])
     # Without rejection of cosmic rays, so that there is bogus to tell apart.
     science = process_exposure(exposure, reject_cosmics=False)
     return exposure, science, make_reference(config, 0)
