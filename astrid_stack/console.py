@@ -15,8 +15,8 @@ _FILE_WIDTH = 200
 
 
 def _width() -> int | None:
-    """None measures the terminal."""
-    return None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", _FILE_WIDTH))
+    """None leaves it to the terminal, or to COLUMNS."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
 
 
 out = Console(highlight=False, width=_width())
