@@ -271,7 +271,7 @@ def _has_other_reference() -> ColumnElement[bool]:
 def _window(request: CollectionRequest) -> tuple[ColumnElement[bool], ...]:
     """Conditions on detections: of a request's surveys and window."""
     when: ColumnElement[Any] = func.coalesce(
-        Observation.observation_time, cast(Observation.night, TIMESTAMP(timezone=True))
+        Observation.observation_time, func.timezone("UTC", cast(Observation.night, TIMESTAMP))
     )
     return (Survey.name.in_(request.survey_ids), when >= request.start, when < request.end)
 
