@@ -7,6 +7,7 @@ An object is whole or absent: uploads are verified by size and digest, downloads
 SHA-256, and a file appears under its final name only when all of it is there.
 """
 
+import datetime as dt
 import hashlib
 import logging
 import os
@@ -68,6 +69,24 @@ _TRANSIENT_CODES = frozenset(
 )
 _OCCUPIED_CODES = frozenset({"412", "PreconditionFailed"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """What a listing tells of an object.
+
+    Attributes
+    ----------
+    tag
+        The store's own mark of the content; it tells a changed object, and proves no hash.
+    modified_at
+        When it was last written, by the store's clock.
+    """
+
+    key: str
+    n_bytes: int
+    tag: str
+    modified_at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -212,6 +231,26 @@ class ObjectStore:
         """
         return self._retry("get", key, lambda: self._range(key, start, n_bytes))
 
+    def digest(self, key: str) -> str:
+        """SHA-256 of an object's bytes, read through and kept nowhere.
+
+        Raises
+        ------
+        ObjectMissingError
+            If the store does not hold the key.
+        StoreError
+            If the store failed.
+        """
+        return self._retry("get", key, lambda: self._digest(key))
+
+    def entry(self, key: str) -> ObjectEntry | None:
+        """What the store tells of one object; None where it is not there."""
+        head = self._retry("head", key, lambda: self._head(key))
+        if head is None:
+            return None
+        tag = str(head.get("ETag", "")).strip('"')
+        return ObjectEntry(key, int(head["ContentLength"]), tag, head["LastModified"])
+
     def exists(self, key: str) -> bool:
         """Whether the store holds an object under the key."""
         return self._retry("head", key, lambda: self._head(key)) is not None
@@ -231,10 +270,16 @@ class ObjectStore:
 
     def iterate(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with a prefix, in the store's order, listed page by page."""
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str = "") -> Iterator[ObjectEntry]:
+        """Objects whose keys begin with a prefix, in the store's order, listed page by page."""
         page: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
         while True:
             answer = self._retry("list", prefix, lambda: self._client.list_objects_v2(**page))
-            yield from (entry["Key"] for entry in answer.get("Contents", ()))
+            for found in answer.get("Contents", ()):
+                tag = found["ETag"].strip('"')
+                yield ObjectEntry(found["Key"], found["Size"], tag, found["LastModified"])
             if not answer.get("IsTruncated"):
                 return
             page["ContinuationToken"] = answer["NextContinuationToken"]
@@ -342,6 +387,13 @@ class ObjectStore:
             for chunk in body.iter_chunks(_MIB):
                 digest.update(chunk)
                 stream.write(chunk)
+        return digest.hexdigest()
+
+    def _digest(self, key: str) -> str:
+        digest = hashlib.sha256()
+        with closing(self._get(key)["Body"]) as body:
+            for chunk in body.iter_chunks(_MIB):
+                digest.update(chunk)
         return digest.hexdigest()
 
     def _head(self, key: str) -> dict[str, Any] | None:
