@@ -171,7 +171,7 @@ class SchemaVersionError(AstridError):
 
 
 class WorkerDiedError(AstridError):
-    """A worker process died under a frame (out of memory, a crash in native code)."""
+    """A worker died under a frame or a step (out of memory, a crash in native code)."""
 
     transient = True
 

@@ -21,7 +21,7 @@ class DefinitionSettings(BaseSettings):
     surveys_file: Path | None = Field(
         default=None, description="A surveys.yaml of your own; default is the packaged one."
     )
-    executor: Literal["in_process", "multiprocess", "kubernetes"] = Field(
+    executor: Literal["in_process", "multiprocess", "celery", "kubernetes"] = Field(
         default="in_process", description="Where the steps of a run are computed."
     )
 
@@ -43,6 +43,15 @@ class Settings(DefinitionSettings):
     mlflow_uri: str = Field(description="MLflow tracking server.")
     dagster_url: str | None = Field(
         default=None, description="Dagster's webserver; without it the API launches no runs."
+    )
+    broker_url: SecretStr | None = Field(
+        default=None, description="Redis that Celery's queues are in, as redis://:password@host."
+    )
+    claim_s: int = Field(
+        default=60,
+        ge=2,
+        le=3600,
+        description="Seconds of a Celery worker's silence after which its step is lost.",
     )
     alert_url: SecretStr | None = Field(
         default=None, description="http(s) address that failed runs are posted to as JSON."

@@ -3,13 +3,20 @@
 GPU_POOL = "gpu"
 """Concurrency pool of everything that holds a GPU; its limit is set at ``astrid up``."""
 
+CPU_QUEUE = "cpu"
+GPU_QUEUE = "gpu"
+QUEUES = (CPU_QUEUE, GPU_QUEUE)
+"""Celery's queues: steps go to the first unless their tags say otherwise."""
+
 GPU_TAGS = {
     # Read by the Kubernetes executor: the step's pod asks for one GPU. Other executors
     # ignore it and the U-Net runs where the resource's device setting says.
     "dagster-k8s/config": {
         "container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}},
     },
-    # For queues and people: Celery routing, filters in the UI.
+    # Read by the Celery executor: the step waits for a worker of that queue.
+    "dagster-celery/queue": GPU_QUEUE,
+    # For people: filters in the UI.
     "gpu": "true",
 }
 

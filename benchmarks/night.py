@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -57,7 +57,9 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def stack(folder: Path, n_fields: int) -> Iterator[dict[str, str]]:
+def stack(
+    folder: Path, n_fields: int, science_nights: Sequence[str] = (SCIENCE_NIGHT,)
+) -> Iterator[dict[str, str]]:
     """An embedded stack of its own with a simulated survey of ``n_fields``; its environment."""
     from astrid_stack.state import State
     from astrid_stack.supervisor import Stack
@@ -70,7 +72,7 @@ def stack(folder: Path, n_fields: int) -> Iterator[dict[str, str]]:
         "simulated": {
             "n_fields": n_fields,
             "reference_nights": [REFERENCE_NIGHT],
-            "science_nights": [SCIENCE_NIGHT],
+            "science_nights": list(science_nights),
         },
     }
     surveys_file = folder / "surveys.yaml"

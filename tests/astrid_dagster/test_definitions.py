@@ -129,6 +129,7 @@ def test_only_judging_and_training_ask_for_a_gpu() -> None:
         limits = op.tags["dagster-k8s/config"]
         assert "nvidia.com/gpu" in str(limits)
         assert op.tags["gpu"] == "true"
+        assert op.tags["dagster-celery/queue"] == tags.GPU_QUEUE
         assert op.pool == tags.GPU_POOL
     others = [
         op
@@ -138,7 +139,7 @@ def test_only_judging_and_training_ask_for_a_gpu() -> None:
         if op.name not in {one.name for one in on_gpu}
     ]
     assert others
-    assert not any(op.pool or "dagster-k8s/config" in op.tags for op in others)
+    assert not any(op.pool or tags.GPU_TAGS.keys() & op.tags.keys() for op in others)
 
 
 def test_jobs_schedule_and_sensors_are_there() -> None:

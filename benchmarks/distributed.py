@@ -1,0 +1,250 @@
+"""Three nights on two machines' worth of workers, against one machine alone.
+
+Run ``python -m benchmarks.distributed``. Two embedded stacks process the same three nights of
+the simulated survey. One has a core: runs one after another, steps in their run's process. The
+other has a Redis and two Celery workers with a core each, the one for queue ``cpu``, the other
+for ``gpu`` and, when nothing wants that, ``cpu``. Nothing differs but the environment.
+
+Tables (columns that tell the time aside) and objects must be equal. The speed-up is that of
+the nights from launch to end, with where the rest of the time goes: waiting for a run's
+process, for a worker, for the run's own bookkeeping between steps.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from dagster._core.events.log import EventLogEntry
+
+from astrid_stack import processes
+from astrid_stack.dagster_client import DagsterClient, RunState
+from astrid_stack.processes import Program
+from astrid_stack.state import State
+from astrid_stack.supervisor import Stack
+from benchmarks.crashes import Snapshot, snapshot
+from benchmarks.night import stack
+from tests.redis_server import redis_server
+
+NIGHTS = ("2025-09-10", "2025-09-11", "2025-09-12")
+QUEUES = (("cpu",), ("gpu", "cpu"))
+"""Of each worker, in the order in which it looks."""
+
+_WAIT_S = 1800.0
+_GRACE_S = 60.0
+_READY_WITHIN_S = 120.0
+_ONE_CORE = {"ASTRID_WORKERS": "1"}
+_ALONE = {"ASTRID_EXECUTOR": "in_process", "ASTRID_CONCURRENT_RUNS": "1"} | _ONE_CORE
+_SHARED = {"ASTRID_EXECUTOR": "celery", "ASTRID_CONCURRENT_RUNS": str(len(NIGHTS))} | _ONE_CORE
+
+
+@dataclass
+class Figures:
+    """What the nights took, seconds.
+
+    Attributes
+    ----------
+    wall_s
+        From launch to the last night's end.
+    spent_s
+        By what it was spent on, summed over nights, which overlap.
+    workers_ready_s
+        From the workers' start until both could take a step.
+    """
+
+    wall_s: float
+    tables: Snapshot
+    spent_s: Mapping[str, float]
+    workers_ready_s: float = 0.0
+
+
+@dataclass
+class StepTimes:
+    """Moments of one step: when it was sent to a queue, taken, begun and over."""
+
+    moments: dict[str, float] = field(default_factory=dict)
+
+    def between(self, first: str, then: str) -> float:
+        """Seconds between two moments; 0 where one was not."""
+        if first not in self.moments or then not in self.moments:
+            return 0.0
+        return self.moments[then] - self.moments[first]
+
+
+def main() -> None:
+    """Process, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=8, help="frames of each night")
+    n_frames = parser.parse_args().frames
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < len(QUEUES):
+        raise SystemExit(f"{len(QUEUES)} workers need as many cores, here are {len(cores)}")
+    with tempfile.TemporaryDirectory(prefix="astrid-distributed-") as folder:
+        alone = on_one_machine(Path(folder) / "alone", n_frames, cores)
+        shared = on_workers(Path(folder) / "workers", n_frames, cores)
+    tell(alone, shared, n_frames)
+    differing = differences(alone.tables, shared.tables)
+    print(f"{len(alone.tables)} tables and objects compared, {len(differing)} differ: {differing}")
+    if differing:
+        raise SystemExit(1)
+
+
+def on_one_machine(folder: Path, n_frames: int, cores: Sequence[int]) -> Figures:
+    """The nights in the runs' own processes, on one core, one night after another."""
+    with configured(_ALONE), stack(folder, n_frames, NIGHTS):
+        state = State(folder / "state")
+        confine(Stack(state).process_of("code"), cores[0])
+        wall_s, runs = process_nights(state)
+        return Figures(wall_s, snapshot(state), spent(state, runs))
+
+
+def on_workers(folder: Path, n_frames: int, cores: Sequence[int]) -> Figures:
+    """The nights on two workers of one core each."""
+    with (
+        redis_server(folder.parent / "redis") as broker,
+        configured(_SHARED | {"ASTRID_BROKER_URL": broker}),
+        stack(folder, n_frames, NIGHTS),
+    ):
+        state = State(folder / "state")
+        begun = time.monotonic()
+        with workers(state, cores):
+            ready_s = time.monotonic() - begun
+            wall_s, runs = process_nights(state)
+        return Figures(wall_s, snapshot(state), spent(state, runs), ready_s)
+
+
+def confine(process: psutil.Process | None, core: int) -> None:
+    """Let a process compute on one core, and whatever it starts from now on."""
+    assert process is not None
+    for one in (process, *process.children(recursive=True)):
+        for thread in one.threads():  # each starts processes with its own cores
+            os.sched_setaffinity(thread.id, {core})
+
+
+@contextmanager
+def configured(settings: Mapping[str, str]) -> Iterator[None]:
+    """The environment of a stack that is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def workers(state: State, cores: Sequence[int]) -> Iterator[None]:
+    """Two workers, each on a core of its own, as they would be started on two machines."""
+    started = []
+    try:
+        for core, queues in zip(cores, QUEUES, strict=False):
+            asked = [word for queue in queues for word in ("--queue", queue)]
+            program = Program(
+                name=f"worker-{'-'.join(queues)}",
+                argv=(sys.executable, "-m", "astrid_dagster.distributed", *asked),
+                environment=state.environment(),
+                log=state.log(f"worker-{'-'.join(queues)}"),
+            )
+            popen = processes.start(program)
+            confine(psutil.Process(popen.pid), core)
+            started.append((program, popen))
+        for program, popen in started:
+            processes.wait_until_ready(
+                program, popen, partial(_is_ready, program.log), _READY_WITHIN_S, "Read its log."
+            )
+        yield
+    finally:
+        asked_to_end = {psutil.Process(p.pid): program.stop_signal for program, p in started}
+        processes.stop(asked_to_end, _GRACE_S)
+
+
+def _is_ready(log: Path) -> bool:
+    return b"ready." in log.read_bytes()
+
+
+def process_nights(state: State) -> tuple[float, list[RunState]]:
+    """Launch all nights at once and wait for them."""
+    client = DagsterClient.of(state)
+    begun = time.monotonic()
+    nights = [{"survey": "simulated", "night": night} for night in NIGHTS]
+    runs = client.follow(client.launch("nightly", nights), lambda _: None, _WAIT_S)
+    wall_s = time.monotonic() - begun
+    for run in runs:
+        if run.status != "SUCCESS":
+            raise SystemExit(f"run {run.run_id} ended {run.status}: {client.error_of(run.run_id)}")
+    return wall_s, runs
+
+
+# --- where the time goes ------------------------------------------------------------------
+
+
+def spent(state: State, runs: Sequence[RunState]) -> dict[str, float]:
+    """Seconds by what they were spent on, summed over runs."""
+    total: dict[str, float] = defaultdict(float)
+    with configured(state.environment()), dg.DagsterInstance.get() as instance:
+        for run in runs:
+            for what, seconds in spent_by(instance.all_logs(run.run_id)).items():
+                total[what] += seconds
+    return dict(total)
+
+
+def spent_by(log: Sequence[EventLogEntry]) -> dict[str, float]:
+    """Seconds of one run by what they were spent on, as its event log tells."""
+    run, steps = StepTimes(), defaultdict[str, StepTimes](StepTimes)
+    for entry in log:
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if event.step_key is None:
+            run.moments.setdefault(event.event_type.name, entry.timestamp)
+            continue
+        moments = steps[event.step_key].moments
+        data = event.event_specific_data if event.event_type.name == "ENGINE_EVENT" else None
+        if getattr(data, "marker_start", None):
+            moments.setdefault("sent", entry.timestamp)
+        elif getattr(data, "marker_end", None):
+            moments.setdefault("taken", entry.timestamp)
+        else:
+            moments.setdefault(event.event_type.name, entry.timestamp)
+    computing = sum(step.between("STEP_START", "STEP_SUCCESS") for step in steps.values())
+    queued = sum(step.between("sent", "taken") for step in steps.values())
+    loading = sum(step.between("taken", "STEP_START") for step in steps.values())
+    whole = run.between("RUN_START", "RUN_SUCCESS")
+    return {
+        "the run's turn": run.between("RUN_ENQUEUED", "RUN_STARTING"),
+        "the run's process (import)": run.between("RUN_STARTING", "RUN_START"),
+        "a worker (queue)": queued,
+        "the step's plan, in the worker": loading,
+        "the step": computing,
+        "between steps (orchestration)": whole - computing - queued - loading,
+    }
+
+
+def differences(wanted: Snapshot, got: Snapshot) -> list[str]:
+    """Names of tables and objects that are not the same."""
+    return [name for name in sorted(wanted | got) if wanted.get(name) != got.get(name)]
+
+
+def tell(alone: Figures, shared: Figures, n_frames: int) -> None:
+    """Print both side by side."""
+    print(f"\n{len(NIGHTS)} nights of {n_frames} frames{'one machine':>32}{'two workers':>14}")
+    for what in alone.spent_s:
+        row = f"{alone.spent_s[what]:14.1f}{shared.spent_s[what]:14.1f}"
+        print(f"  {what:44}{row}  s, summed over nights")
+    print(f"  {'workers ready (import)':44}{0.0:14.1f}{shared.workers_ready_s:14.1f}  s, once")
+    print(f"  {'from launch to the end':44}{alone.wall_s:14.1f}{shared.wall_s:14.1f}  s")
+    print(f"speed-up of two workers: {alone.wall_s / shared.wall_s:.2f}")
+
+
+if __name__ == "__main__":
+    main()
