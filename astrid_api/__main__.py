@@ -27,7 +27,13 @@ def main() -> int:
         type=int,
         help="this port and no other; default ASTRID_API_PORT, or the next free one",
     )
-    port = parser.parse_args().port
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="address to listen at; another than loopback only behind a proxy, which brings TLS",
+    )
+    asked = parser.parse_args()
+    host, port = asked.host, asked.port
     faulthandler.enable()  # so that a crash in native code leaves word in the log
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _log.setLevel(logging.INFO)
@@ -42,9 +48,9 @@ def main() -> int:
         port = next_free_port(settings.api_port)
         if port != settings.api_port:
             _log.warning("port %d is taken", settings.api_port)
-    _log.info("AstrID's API is at http://%s:%d", LOOPBACK, port)
+    _log.info("AstrID's API is at http://%s:%d", host, port)
     # Our own log has a line for each request, without the query, which may hold a secret.
-    uvicorn.run(app, host=LOOPBACK, port=port, access_log=False, server_header=False)
+    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False)
     return 0
 
 

@@ -14,6 +14,7 @@ from astrid_api.problems import add_problems
 from astrid_api.routes import (
     detections,
     docs,
+    gate,
     health,
     objects,
     pages,
@@ -52,7 +53,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
         openapi_url=None,  # both are routes of ours, which need a role
     )
     app.state.services = services
-    parts = (health, session, surveys, detections, objects, review, runs, training, pages, docs)
+    parts = (
+        *(health, session, gate, surveys, detections, objects, review, runs, training),
+        *(pages, docs),
+    )
     for part in parts:
         app.include_router(part.router)
     require_roles(app)

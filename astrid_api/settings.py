@@ -20,6 +20,10 @@ class ApiSettings(Settings):
         default="",
         description="Names, separated by commas, under which a proxy serves the API to people.",
     )
+    dagster_address: str | None = Field(
+        default=None,
+        description="Address that people reach Dagster's UI at; default is dagster_url.",
+    )
     max_body_bytes: int = Field(
         default=65_536, ge=1024, le=16_777_216, description="Largest request taken, bytes."
     )
@@ -41,6 +45,11 @@ class ApiSettings(Settings):
     review_queue: QueueConfig = Field(
         default_factory=QueueConfig, description="The review queue's configuration, as JSON."
     )
+
+    @property
+    def dagster_for_people(self) -> str | None:
+        """Where links into Dagster's UI go; None where no Dagster is configured."""
+        return self.dagster_url and (self.dagster_address or self.dagster_url)
 
     @property
     def host_names(self) -> frozenset[str]:

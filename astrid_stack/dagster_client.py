@@ -215,11 +215,14 @@ class DagsterClient:
     ----------
     headers
         Headers that show who asks.
+    address
+        Where people see the UI; default ``url``.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], address: str | None = None) -> None:
         self._url = url.rstrip("/")
         self._headers = dict(headers)
+        self._address = (address or url).rstrip("/")
 
     @classmethod
     def of(cls, state: State) -> Self:
@@ -228,11 +231,11 @@ class DagsterClient:
 
     def address_of(self, backfill_id: str) -> str:
         """Where the UI shows a backfill."""
-        return f"{self._url}/runs/b/{backfill_id}"
+        return f"{self._address}/runs/b/{backfill_id}"
 
     def address_of_run(self, run_id: str) -> str:
         """Where the UI shows a run."""
-        return f"{self._url}/runs/{run_id}"
+        return f"{self._address}/runs/{run_id}"
 
     def reload(self) -> None:
         """Have the code location read its configuration again."""

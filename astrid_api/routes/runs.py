@@ -105,9 +105,10 @@ def dagster_of(services: Services, request: Request) -> DagsterClient:
     DagsterUnavailableError
         If none is configured.
     """
-    address = services.settings.dagster_url
-    if not address:
+    settings = services.settings
+    if not settings.dagster_url:
         raise DagsterUnavailableError(
             "No Dagster is configured.", remedy="Set ASTRID_DAGSTER_URL to its webserver."
         )
-    return DagsterClient(address, credential_shown(request).headers)
+    shown = credential_shown(request)
+    return DagsterClient(settings.dagster_url, shown.headers, settings.dagster_for_people)

@@ -325,7 +325,7 @@ def sample(_: Viewer, services: TheServices, sample_id: UUID) -> LinkedLineage:
 def linked_lineage(services: Services, sample_id: UUID) -> LinkedLineage:
     """A sample with its whole lineage and addresses in Dagster's UI."""
     found = services.ask(lambda c: browse.sample_lineage(c, sample_id))
-    address = services.settings.dagster_url
+    address = services.settings.dagster_for_people
     assets = {
         "raw_frames": found.partition,
         "processed_frames": found.partition,
