@@ -24,15 +24,20 @@ NEWER_SCHEMA = 3
 
 
 def prepare_dagster() -> None:
-    """Bring Dagster's storage to this release, set pool limits, end runs left behind."""
+    """Bring Dagster's storage to this release, and end runs that died with this machine."""
     from dagster import DagsterInstance
 
+    with DagsterInstance.get() as instance:
+        prepare_instance(instance, gpu_slots=1)
+        fail_dead_runs(instance)
+
+
+def prepare_instance(instance: "DagsterInstance", gpu_slots: int) -> None:
+    """Bring an instance's storage to this release, and set how many steps hold a GPU at once."""
     from astrid_stack.dagster import GPU_POOL
 
-    with DagsterInstance.get() as instance:
-        instance.upgrade(print)
-        instance.event_log_storage.set_concurrency_slots(GPU_POOL, 1)
-        fail_dead_runs(instance)
+    instance.upgrade(print)
+    instance.event_log_storage.set_concurrency_slots(GPU_POOL, gpu_slots)
 
 
 def fail_dead_runs(instance: "DagsterInstance") -> list[str]:
