@@ -36,6 +36,8 @@ def main() -> int:
     # Loaded before the first step, not by it.
     import astrid_dagster.definitions  # noqa: F401
 
+    # It would tell all of a step's events again.
+    logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     name = f"{'-'.join(queues)}-{os.getpid()}@%h"
     # A thread, not a forked process: those may have no children, and steps have.
     how = ("--pool", "threads", "--concurrency", "1", "--loglevel", "INFO")

@@ -68,6 +68,8 @@ def celery_options() -> Mapping[str, Any]:
         "result_expires": _DAY_S,
         "result_backend_always_retry": True,
         "result_backend_max_retries": _RETRIES,
+        # Dagster's lines go to the log as they are.
+        "worker_redirect_stdouts": False,
         # No pickle comes from a queue.
         "accept_content": ["json"],
         "result_accept_content": ["json"],

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from astrid_api.app import create_app
 from astrid_api.settings import ApiSettings
 from astrid_core.curation.access import Role
+from astrid_stack.dagster_client import DagsterClient
 from astrid_stack.ports import any_free_port
 from tests.callers import HERE, Person
 
@@ -60,6 +61,28 @@ def test_without_a_dagster_it_is_unavailable(
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:astrid:problem:dagster-unavailable"
             assert "127.0.0.1" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "address"),
+    [
+        ({}, None),
+        ({"dagster_url": "http://webserver:3000/"}, "http://webserver:3000/"),
+        (
+            {"dagster_url": "http://webserver:3000", "dagster_address": "https://here.example/d"},
+            "https://here.example/d",
+        ),
+        ({"dagster_address": "https://here.example/d"}, None),  # none that could be asked
+    ],
+)
+def test_people_are_sent_to_dagster_where_they_reach_it(
+    settings: ApiSettings, changed: dict[str, str], address: str | None
+) -> None:
+    found = settings.model_copy(update=changed)
+    assert found.dagster_for_people == address
+    if found.dagster_url:
+        client = DagsterClient(found.dagster_url, {}, found.dagster_for_people)
+        assert client.address_of("abc") == f"{(address or '').rstrip('/')}/runs/b/abc"
 
 
 def test_a_browser_must_show_its_pages_token(client: TestClient, browser: TestClient) -> None:
