@@ -5,8 +5,10 @@ of this folder.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from rich.table import Table
 
 from astrid_core.care.report import AuditReport
 from astrid_stack.console import errors_shown, out, say
+from astrid_stack.state import DATABASE_VARIABLE, State
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
@@ -44,6 +47,80 @@ def audit(
         raise typer.Exit(1)
 
 
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Folder of backups; made where there is none.")],
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, help="Remove all but so many of the newest.", show_default="all"),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Prove again what earlier backups fetched.")
+    ] = False,
+) -> None:
+    """Copy databases and objects into a folder; objects that it has already are not fetched.
+
+    May run while nights are processed and people judge. Secrets are not in it; verdicts,
+    images and names of users are: keep it as you would keep them. Exit status 1 where the
+    store has lost or changed what rows name.
+    """
+    from astrid_stack.care.backup import back_up, forget_old
+    from astrid_stack.care.installation import Installation
+
+    with errors_shown():
+        with progress("objects") as report:
+            made = back_up(Installation.here(), folder, say, report, verify=verify)
+        removed = 0 if keep is None else forget_old(folder, keep)
+    copied = made.copied
+    say(
+        f"{made.folder}: {len(made.manifest.databases)} databases, {made.manifest.n_objects} "
+        f"objects ({in_words(made.manifest.n_bytes)}), of which {copied.n_fetched} "
+        f"({in_words(copied.n_bytes_fetched)}) were fetched"
+    )
+    if removed:
+        say(f"Removed {removed} older backups")
+    if copied.damaged:
+        say(f"The store has lost or changed {len(copied.damaged)} objects that rows name:")
+        for key in copied.damaged[:20]:
+            say(f"  {key}")
+        say("  'astrid audit' tells what to do; all else is in the backup")
+        raise typer.Exit(1)
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="Folder of backups.")],
+    name: Annotated[str | None, typer.Option("--backup", help="Which; default the newest.")] = None,
+) -> None:
+    """Make an empty installation what a backup was made of; proves every hash and row count.
+
+    Only where there is nothing yet: for the embedded stack that is a new ASTRID_STATE. An
+    interrupted restore goes on when it is run again.
+    """
+    from astrid_stack.care.installation import Installation
+    from astrid_stack.care.restore import embedded_place
+    from astrid_stack.care.restore import restore as bring_back
+
+    with errors_shown(), ExitStack() as stack:
+        is_embedded = DATABASE_VARIABLE not in os.environ
+        place = (
+            stack.enter_context(embedded_place(State.create()))
+            if is_embedded
+            else Installation.here()
+        )
+        bar = stack.enter_context(stages())
+        restored = bring_back(place, folder, say, bar, name=name)
+    manifest = restored.manifest
+    n_rows = sum(sum(one.rows.values()) for one in manifest.databases.values())
+    say(
+        f"Restored and proven: {n_rows} rows in {len(manifest.databases)} databases, "
+        f"{manifest.n_objects} objects ({in_words(manifest.n_bytes)}), as of {manifest.made_at}"
+    )
+    if (restored.folder / "surveys.yaml").exists():
+        say(f"Its surveys: export ASTRID_SURVEYS_FILE={restored.folder / 'surveys.yaml'}")
+    for key in manifest.damaged[:20]:
+        say(f"Lost before it was backed up: {key}")
+    say("'astrid up' starts it" if is_embedded else "Start its services, then 'astrid audit'")
+
+
 def _show_audit(found: AuditReport) -> None:
     table = Table("", "statement", "looked at", "contradicted", box=None, header_style="bold")
     for check in found.checks:
@@ -65,6 +142,17 @@ def _show_audit(found: AuditReport) -> None:
     n_problems = len(found.problems)
     say("")
     say("Everything is in its place" if found.is_sound else f"{n_problems} statements do not hold")
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar that is told what is done, and how many of how many are."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=out, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total
+        )
 
 
 @contextmanager
