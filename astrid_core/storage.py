@@ -284,6 +284,24 @@ class ObjectStore:
         """
         self._retry("make bucket", self.bucket, self._ensure_bucket)
 
+    def expiring(self) -> list[str] | None:
+        """Prefixes whose objects the bucket itself deletes after a time; none is as it should be.
+
+        Returns
+        -------
+        None where the store does not say, or not to these keys.
+        """
+        try:
+            answer = self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+        except ClientError as error:
+            code = error.response["Error"].get("Code", "")
+            return [] if code == "NoSuchLifecycleConfiguration" else None
+        return [
+            str(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
+            for rule in answer.get("Rules", ())
+            if rule.get("Status") == "Enabled" and "Expiration" in rule
+        ]
+
     def presign(self, key: str, expires_s: int = 3600) -> str:
         """URL that reads one object without keys for ``expires_s`` seconds."""
         return self._client.generate_presigned_url(

@@ -75,6 +75,11 @@ def head() -> str:
     return revision
 
 
+def revision_of(connection: Connection) -> str | None:
+    """Revision that a database is at, known or not; None when it is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def knows(revision: str) -> bool:
     """Whether this code knows a revision."""
     return revision in _known_revisions()
@@ -107,7 +112,7 @@ def _locked(url: str | URL) -> Iterator[Connection]:
 
 def _known_revision(connection: Connection) -> str | None:
     """Revision of the database, None when it is empty; refuse one from the future."""
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = revision_of(connection)
     if found is not None and found not in _known_revisions():
         raise SchemaVersionError(
             f"The database is at schema revision {found}, which this code does not know; "

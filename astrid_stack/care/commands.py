@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -19,6 +19,9 @@ from rich.table import Table
 from astrid_core.care.report import AuditReport
 from astrid_stack.console import errors_shown, out, say
 from astrid_stack.state import DATABASE_VARIABLE, State
+
+if TYPE_CHECKING:
+    from astrid_stack.care.doctor.finding import Finding
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
@@ -119,6 +122,40 @@ def restore(
     for key in manifest.damaged[:20]:
         say(f"Lost before it was backed up: {key}")
     say("'astrid up' starts it" if is_embedded else "Start its services, then 'astrid audit'")
+
+
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Do not compare rows and store.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong and what helps: files, disk, services, data, nights.
+
+    Works while parts are down, which is when it is needed. Exit status 1 where something is
+    wrong; what only may be, or could not be looked at, does not count.
+    """
+    from astrid_stack.care.doctor.examine import examine  # imports much: others save seconds
+
+    with errors_shown():
+        found = examine(quick=quick)
+    n_wrong = sum(finding.state == "wrong" for finding in found)
+    if as_json:
+        say(json.dumps([finding.to_json() for finding in found], indent=1))
+    else:
+        _show_findings(found)
+        say(f"{n_wrong} wrong" if n_wrong else "Nothing is wrong")
+    if n_wrong:
+        raise typer.Exit(1)
+
+
+_MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "wrong": "[red]✗[/]", "unknown": "?"}
+
+
+def _show_findings(found: "list[Finding]") -> None:
+    table = Table("", "what", "found", "what helps", box=None, header_style="bold")
+    for finding in found:
+        mark = _MARKS[finding.state]
+        table.add_row(mark, escape(finding.what), escape(finding.said), escape(finding.remedy))
+    out.print(table)
 
 
 def _show_audit(found: AuditReport) -> None:

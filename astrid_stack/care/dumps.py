@@ -89,7 +89,10 @@ def server_version(connection: Connection) -> int:
 
 def marked_by(connection: Connection) -> str | None:
     """The backup that a database is being restored from; None where it is not."""
-    query = text("SELECT obj_description(to_regnamespace(:mark), 'pg_namespace')")
+    query = text(
+        "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace"
+        " WHERE nspname = :mark"
+    )
     return connection.scalar(query, {"mark": RESTORING})
 
 
