@@ -32,7 +32,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(models.app, name="models")
 app.add_typer(surveys.app, name="surveys")
 app.command()(models.train)
-for _command in (care.doctor, care.audit, care.backup, care.restore):
+for _command in (care.doctor, care.audit, care.backup, care.restore, care.gc):
     app.command()(_command)
 _STATE_STYLE = {"ready": "green", "not answering": "yellow", "stopped": "red"}
 

@@ -4,6 +4,7 @@ What belongs here: arguments, tables, progress, exit statuses. The work is the o
 of this folder.
 """
 
+import datetime as dt
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -48,6 +49,48 @@ def audit(
         _show_audit(found)
     if not found.is_sound:
         raise typer.Exit(1)
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    objects_days: Annotated[
+        float,
+        typer.Option(
+            min=2,
+            envvar="ASTRID_KEEP_OBJECTS_DAYS",
+            help="Days that an object without a row is kept: longer than any run takes.",
+        ),
+    ] = 2,
+    logs_days: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            envvar="ASTRID_KEEP_LOGS_DAYS",
+            help="Days that logs of runs that ended are kept.",
+        ),
+    ] = 90,
+) -> None:
+    """Remove what nothing needs: objects without a row, stale scratch, logs of old runs.
+
+    Harmless while nights are processed. Rows, what rows name, models and materializations
+    stay for good.
+    """
+    from astrid_stack.care.gc import Retention, collect_garbage
+    from astrid_stack.care.installation import Installation
+
+    retention = Retention(dt.timedelta(days=objects_days), dt.timedelta(days=logs_days))
+    with errors_shown(), progress("objects") as report:
+        swept = collect_garbage(Installation.here(), retention, say, dry_run=dry_run, report=report)
+    table = Table("", "number", "size", box=None, header_style="bold")
+    for kind, n_objects in swept.n_objects.items():
+        if n_objects:
+            table.add_row(kind, f"{n_objects}", in_words(swept.n_bytes[kind]))
+    if table.row_count:
+        out.print(table)
+    total = in_words(swept.n_bytes.total())
+    say(f"{total} would be removed" if dry_run else f"{total} removed")
+    if swept.spared:
+        say(f"{swept.spared} objects were left: they are needed after all")
 
 
 def backup(

@@ -3,6 +3,7 @@
 One stack serves the module; the tests run in the order written, the rough ones last.
 """
 
+import datetime as dt
 import http.client
 import json
 import os
@@ -24,6 +25,7 @@ import psycopg
 import pytest
 import requests
 from botocore.config import Config
+from dagster import AssetKey, DagsterInstance, MultiPartitionsDefinition, StaticPartitionsDefinition
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
@@ -32,6 +34,7 @@ from astrid_core.errors import SchemaVersionError
 from astrid_stack import cli, part, ports
 from astrid_stack.care.audit import audit_installation
 from astrid_stack.care.backup import back_up
+from astrid_stack.care.gc import RUN_EVENTS, RUN_LOGS, Retention, collect_garbage
 from astrid_stack.care.installation import Installation
 from astrid_stack.care.orchestration import Patience, check_orchestration, read_orchestration
 from astrid_stack.care.restore import embedded_place, restore
@@ -49,6 +52,12 @@ from dbschema.transactions import transaction_at
 from tests.conftest import REPOSITORY
 
 DEFINITIONS = "tiny_definitions"
+NIGHTS_OF_DATED = MultiPartitionsDefinition(
+    {
+        "survey": StaticPartitionsDefinition(["a", "b"]),
+        "night": StaticPartitionsDefinition(["2025-09-01", "2025-09-02"]),
+    }
+)
 PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon", "api"]
 ASTRID = [sys.executable, "-c", "from astrid_stack.cli import main; main()"]
 
@@ -562,6 +571,54 @@ def test_a_running_stack_is_sound_and_comes_back_on_another_machine(
         assert list(place.store.iterate("mlflow/")) == artifacts
         assert state.secrets != stack.state.secrets
     assert processes_of(state.folder) == []
+
+
+def test_what_runs_told_is_forgotten_and_what_they_did_is_not(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster itself says the same of partitions, runs and steps before and after."""
+    for name, value in stack.state.environment().items():
+        monkeypatch.setenv(name, value)
+    installation = Installation.of_state(stack.state)
+    at_once = Retention(logs=dt.timedelta(0))
+
+    def remembered() -> dict[str, object]:
+        with DagsterInstance.get() as instance:
+            dated = AssetKey("dated")
+            runs = instance.get_runs()
+            materialized = instance.fetch_materializations(dated, limit=100).records
+            return {
+                "partitions": instance.get_materialized_partitions(dated),
+                "status": instance.get_status_by_partition(
+                    dated, sorted(instance.get_materialized_partitions(dated)), NIGHTS_OF_DATED
+                ),
+                "tags": [
+                    record.asset_materialization and record.asset_materialization.tags
+                    for record in materialized
+                ],
+                "latest": instance.get_latest_materialization_event(AssetKey("quick")),
+                "runs": {run.run_id: run.status for run in runs},
+                "steps": {
+                    run.run_id: [
+                        (step.step_key, step.status)
+                        for step in instance.get_run_step_stats(run.run_id)
+                    ]
+                    for run in runs
+                    if run.is_finished
+                },
+            }
+
+    before = remembered()
+    assert before["partitions"]
+    counted = collect_garbage(installation, at_once, lambda _: None, dry_run=True)
+    swept = collect_garbage(installation, at_once, lambda _: None, dry_run=False)
+    assert swept.n_objects[RUN_EVENTS] == counted.n_objects[RUN_EVENTS] > 10
+    assert swept.n_objects[RUN_LOGS] > 0
+    again = collect_garbage(installation, at_once, lambda _: None, dry_run=False)
+    assert again.n_objects.total() == 0
+    assert remembered() == before
+    run_id = launch(stack, "quick_job")
+    wait_for(lambda: run_status(stack, run_id) == "SUCCESS")
 
 
 def rows_of(place: Installation, database: str, query: str) -> list[tuple]:
