@@ -21,6 +21,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/health"): None,
     ("GET", "/sign-in"): None,
     ("POST", "/sign-in"): None,
+    ("GET", "/metrics"): "operator",
     ("GET", "/session"): "viewer",
     ("POST", "/sign-out"): "viewer",
     ("GET", "/docs"): "viewer",
