@@ -56,7 +56,15 @@ class Headers:
                 path = scope["raw_path"].decode("ascii", "replace")
                 took_s = time.monotonic() - begun
                 status = message["status"]
-                _log.info("%s %s %d %.0f ms", scope["method"], path, status, 1000 * took_s)
+                fields = {
+                    "method": scope["method"],
+                    "path": path,
+                    "status": status,
+                    "took_ms": round(1000 * took_s),
+                }
+                line = "%s %s %d %.0f ms"
+                told = (scope["method"], path, status, 1000 * took_s)
+                _log.info(line, *told, extra={"fields": fields})
                 self.observe(scope, status, took_s)
             await send(message)
 
