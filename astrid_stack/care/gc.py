@@ -21,6 +21,7 @@ from astrid_core.care.garbage import Busy, Swept, busy_with, sweep_objects
 from astrid_core.care.objects import Grace
 from astrid_stack.care.installation import Installation
 from astrid_stack.care.orchestration import Orchestration, read_orchestration
+from astrid_stack.logfiles import GENERATIONS, generation, large_logs, rotate
 from dbschema.migrate import check
 from dbschema.models import Survey
 from dbschema.session import make_engine
@@ -40,6 +41,7 @@ NARRATION = (
 
 RUN_EVENTS = "events of old runs"
 RUN_LOGS = "logs of old runs"
+STACK_LOGS = "logs of parts, rotated"
 STEP_FOLDERS = "scratch folders of steps that died"
 CHECKPOINTS = "checkpoints of trainings given up"
 
@@ -99,6 +101,11 @@ def collect_garbage(
         )
     finally:
         engine.dispose()
+    if installation.state is not None:
+        for log in large_logs(installation.state.folder / "logs"):
+            oldest = generation(log, GENERATIONS)
+            n_bytes = oldest.stat().st_size if oldest.exists() else 0
+            swept.add(STACK_LOGS, 1, n_bytes if dry_run else rotate(log))
     if "dagster" in installation.databases:
         _prune_runs(installation, retention.logs, swept, dry_run=dry_run)
     _remove_files(installation, retention, swept, dry_run=dry_run)
