@@ -31,9 +31,6 @@ app = typer.Typer(
 app.add_typer(users.app, name="users")
 app.add_typer(models.app, name="models")
 app.add_typer(surveys.app, name="surveys")
-app.command()(models.train)
-for _command in (care.doctor, care.audit, care.backup, care.restore, care.gc):
-    app.command()(_command)
 _STATE_STYLE = {"ready": "green", "not answering": "yellow", "stopped": "red"}
 
 
@@ -170,6 +167,11 @@ def demo(
 
     with errors_shown():
         run_demo(survey, data, reference, Learning(review, train), out, say)
+
+
+app.command()(models.train)
+for _command in (care.doctor, care.audit, care.backup, care.restore, care.gc):
+    app.command()(_command)
 
 
 @app.command()

@@ -228,7 +228,7 @@ def _show_audit(found: AuditReport) -> None:
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """A bar that is told what is done, and how many of how many are."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=out, transient=True) as bar:
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total
@@ -239,7 +239,8 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 def progress(what: str, is_quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar that is told how many of how many are done; gone when it is over."""
     columns = (TextColumn(f"{what}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=True, disable=is_quiet) as bar:
+    is_off = is_quiet or not out.is_terminal
+    with Progress(*columns, console=out, transient=True, disable=is_off) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -1,12 +1,16 @@
-"""Databases into files and back, by PostgreSQL's own ``pg_dump`` and ``pg_restore``.
+"""Databases into files and back, by PostgreSQL's own programs.
 
 A dump holds one state of one database. Passwords go to the programs by their environment.
 """
 
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy import Connection, text
 
@@ -26,6 +30,9 @@ _LIBPQ = {
     "options": "PGOPTIONS",
 }
 """Parameters of an address that the programs must know too, and their variables."""
+
+
+_UNKNOWN_BEFORE_17 = b"SET transaction_timeout"
 
 
 @contextmanager
@@ -58,11 +65,40 @@ def load(address: str, path: Path) -> None:
     Raises
     ------
     DatabaseError
-        If ``pg_restore`` failed.
+        If ``pg_restore`` or ``psql`` failed.
     """
-    options = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
-    name = database_url(address).database or ""
-    _run(address, ("pg_restore", *options, f"--dbname={name}", str(path)))
+    reading = ("pg_restore", "--no-owner", "--no-privileges", "--file=-", str(path))
+    options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+    writing = ("psql", *options, "--output=/dev/null", "--file=-")
+    with (
+        _client(address, reading, stdout=subprocess.PIPE) as source,
+        _client(address, writing, stdin=subprocess.PIPE) as sink,
+    ):
+        _pass_on(source.process, sink.process)
+        if source.process.wait() != 0:
+            sink.process.kill()  # it must not commit half a dump
+        elif sink.process.stdin is not None:
+            sink.process.stdin.close()
+        sink.process.wait()
+        # Who ended by itself knows why; the other was killed.
+        has_failed = source.process.returncode > 0
+        for client in (source, sink) if has_failed else (sink, source):
+            client.require_success()
+
+
+def _pass_on(source: "subprocess.Popen[bytes]", sink: "subprocess.Popen[bytes]") -> None:
+    """Hand statements on, but for the one that servers before 17 do not know."""
+    if source.stdout is None or sink.stdin is None:
+        raise ValueError("both ends must be pipes")
+    try:
+        for line in source.stdout:
+            if line.startswith(_UNKNOWN_BEFORE_17):
+                break
+            sink.stdin.write(line)
+        shutil.copyfileobj(source.stdout, sink.stdin)
+        sink.stdin.flush()
+    except BrokenPipeError:
+        source.kill()  # psql has said why
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
@@ -117,25 +153,56 @@ def unmark(address: str) -> None:
 # --- PostgreSQL's programs ----------------------------------------------------------------
 
 
-def _run(address: str, command: tuple[str, ...]) -> None:
-    program, *arguments = command
-    try:
-        subprocess.run(
-            [str(binaries() / program), *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=base_environment() | _client_environment(address),
-            stdin=subprocess.DEVNULL,
-            umask=0o077,
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        url = database_url(address)
-        said = (getattr(error, "stderr", None) or str(error)).strip().replace("\n", " ")
+@dataclass(frozen=True)
+class _Client:
+    """One of PostgreSQL's programs at work on a database."""
+
+    address: str
+    program: str
+    process: "subprocess.Popen[bytes]"
+    complaints: IO[bytes]
+
+    def require_success(self) -> None:
+        """Raise what it complained of, unless it ended well."""
+        if self.process.returncode == 0:
+            return
+        self.complaints.seek(0)
+        said = self.complaints.read().decode(errors="replace").strip().replace("\n", " ")
+        where = database_url(self.address).render_as_string(hide_password=True)
         raise DatabaseError(
-            f"{program} of {url.render_as_string(hide_password=True)} failed: {said}",
+            f"{self.program} of {where} failed: {said or 'without a word'}",
             remedy="Check that the server is up, not newer than 18, and the disk not full.",
-        ) from error
+        )
+
+
+def _run(address: str, command: tuple[str, ...]) -> None:
+    with _client(address, command) as client:
+        client.process.wait()
+        client.require_success()
+
+
+@contextmanager
+def _client(address: str, command: tuple[str, ...], **pipes: int) -> Iterator[_Client]:
+    """Start a program; it is gone at the end."""
+    program, *arguments = command
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            [str(binaries() / program), *arguments],
+            env=base_environment() | _client_environment(address),
+            umask=0o077,
+            stderr=complaints,
+            **{"stdin": subprocess.DEVNULL, **pipes},  # type: ignore[call-overload]
+        )
+        try:
+            yield _Client(address, program, process, complaints)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None and not pipe.closed:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
 
 
 def _client_environment(address: str) -> dict[str, str]:

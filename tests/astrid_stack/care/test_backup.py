@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, select, text
 
 from astrid_core.care.audit import audit
-from astrid_core.errors import SchemaVersionError
+from astrid_core.errors import DatabaseError, SchemaVersionError
 from astrid_core.storage import ObjectStore
 from astrid_stack.care import dumps
 from astrid_stack.care.backup import back_up, forget_old
@@ -365,6 +365,39 @@ def kept_cursor(url: str) -> str | None:
     data = deserialize_value(body, InstigatorState).instigator_data
     assert isinstance(data, SensorInstigatorData)
     return data.cursor
+
+
+def test_half_a_dump_is_never_committed(
+    installation: Installation, empty_place: Installation, tmp_path: Path
+) -> None:
+    """Though every statement until its end is a good one."""
+    address = installation.address("astrid")
+    whole, half = tmp_path / "whole.dump", tmp_path / "half.dump"
+    with dumps.state_of(address) as (_, state):
+        dumps.dump(address, state, whole)
+    content = whole.read_bytes()
+    half.write_bytes(content[: int(0.9 * len(content))])
+    with pytest.raises(DatabaseError, match=r"pg_restore of .* failed"):
+        dumps.load(empty_place.address("astrid"), half)
+    assert not rows_exist(empty_place)
+    dumps.load(empty_place.address("astrid"), whole)
+    assert rows_of(empty_place) == rows_of(installation)
+    with pytest.raises(DatabaseError, match=r"psql of .* failed: .*already exists"):
+        dumps.load(empty_place.address("astrid"), whole)
+    assert rows_of(empty_place) == rows_of(installation)
+
+
+def test_servers_before_17_are_not_told_what_they_do_not_know() -> None:
+    told = (
+        b"SET statement_timeout = 0;\nSET transaction_timeout = 0;\nCREATE TABLE a ();\n"
+        b"SET transaction_timeout = 0;\n"
+    )
+    with (
+        subprocess.Popen(["/bin/echo", "-n", told], stdout=subprocess.PIPE) as source,
+        subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sink,
+    ):
+        dumps._pass_on(source, sink)
+        assert sink.communicate()[0] == told.replace(b"SET transaction_timeout = 0;\n", b"", 1)
 
 
 def test_a_password_reaches_pg_dump_by_its_environment_alone() -> None:
