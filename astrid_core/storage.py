@@ -58,8 +58,16 @@ _MIB = 1 << 20
 _MAX_PARTS = 10_000
 """S3's limit on the parts of one upload."""
 _TRANSIENT_CODES = frozenset(
-    {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "Throttling"}
+    {
+        "ConditionalRequestConflict",
+        "InternalError",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+    }
 )
+_OCCUPIED_CODES = frozenset({"412", "PreconditionFailed"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
@@ -155,7 +163,9 @@ class ObjectStore:
         """Upload a file unless an equal object already lies under its key, and is young.
 
         Equal means of the same size and digest, as the store reports them; where the
-        store's tag is no digest of the content, the file is uploaded again.
+        store's tag is no digest of the content, the file is uploaded again. Of two who find
+        nothing there and write at once, one writes (If-None-Match, which R2 and S3 enforce
+        on files that are sent whole) and the other compares.
 
         Returns
         -------
@@ -168,6 +178,10 @@ class ObjectStore:
         """
         fingerprint = self._fingerprint(key, path, sha256)
         head = self._retry("head", key, lambda: self._head(key))
+        if head is None and fingerprint.n_bytes <= self.multipart_bytes:
+            if self._retry("put", key, lambda: self._create(key, path, fingerprint)):
+                return True
+            head = self._retry("head", key, lambda: self._head(key))
         if head is not None and fingerprint.proves(head) and not self._is_old(head):
             return False
         self._retry("put", key, lambda: self._upload(key, path, fingerprint))
@@ -349,6 +363,21 @@ class ObjectStore:
         )
         with path.open("rb") as stream:
             self._client.upload_fileobj(stream, self.bucket, key, Config=transfer)
+        self._verify(key, fingerprint)
+
+    def _create(self, key: str, path: Path, fingerprint: Fingerprint) -> bool:
+        """Upload where nothing is; False where something came to be meanwhile."""
+        try:
+            with path.open("rb") as stream:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=stream, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"].get("Code") in _OCCUPIED_CODES:
+                return False
+            raise
+        self._verify(key, fingerprint)
+        return True
+
+    def _verify(self, key: str, fingerprint: Fingerprint) -> None:
         head = self._head(key)
         if head is None or fingerprint.contradicts(head):
             self._client.delete_object(Bucket=self.bucket, Key=key)
