@@ -12,6 +12,7 @@ import uvicorn
 
 from astrid_api.app import create_app
 from astrid_api.settings import ApiSettings
+from astrid_core import logs
 from astrid_core.errors import AstridError
 from astrid_stack.ports import LOOPBACK, next_free_port
 from dbschema.migrate import check
@@ -35,7 +36,7 @@ def main() -> int:
     asked = parser.parse_args()
     host, port = asked.host, asked.port
     faulthandler.enable()  # so that a crash in native code leaves word in the log
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up()
     _log.setLevel(logging.INFO)
     try:
         settings = ApiSettings()  # values come from the environment
@@ -50,7 +51,8 @@ def main() -> int:
             _log.warning("port %d is taken", settings.api_port)
     _log.info("AstrID's API is at http://%s:%d", host, port)
     # Our own log has a line for each request, without the query, which may hold a secret.
-    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False)
+    # Uvicorn's own lines go where all others go.
+    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False, log_config=None)
     return 0
 
 

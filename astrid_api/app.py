@@ -10,12 +10,14 @@ from astrid_api.access import require_roles
 from astrid_api.guard import Guard
 from astrid_api.headers import Headers
 from astrid_api.limits import RateLimiter
+from astrid_api.metrics import Metrics
 from astrid_api.problems import add_problems
 from astrid_api.routes import (
     detections,
     docs,
     gate,
     health,
+    metrics,
     objects,
     pages,
     review,
@@ -53,8 +55,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         openapi_url=None,  # both are routes of ours, which need a role
     )
     app.state.services = services
+    app.state.metrics = Metrics(services)
     parts = (
-        *(health, session, gate, surveys, detections, objects, review, runs, training),
+        *(health, metrics, session, gate, surveys, detections, objects, review, runs, training),
         *(pages, docs),
     )
     for part in parts:
@@ -67,5 +70,5 @@ def create_app(settings: ApiSettings) -> FastAPI:
         by_address=RateLimiter(settings.address_requests_per_minute),
         max_body_bytes=settings.max_body_bytes,
     )
-    app.add_middleware(Headers)
+    app.add_middleware(Headers, observe=app.state.metrics.observe)
     return app

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,10 +27,18 @@ class Headers:
     """ASGI middleware that adds :data:`SECURITY_HEADERS` and logs each request.
 
     The log has the path but not the query: a sign-in link's secret is in it.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    observe
+        Told of each request: scope, status, seconds.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Callable[[Scope, int, float], None]) -> None:
         self.app = app
+        self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and complete its answer."""
@@ -46,8 +54,18 @@ class Headers:
                     headers.setdefault(name, value)
                 # As it came, percent-encoded: a decoded line break would forge a line.
                 path = scope["raw_path"].decode("ascii", "replace")
-                took_ms = 1000 * (time.monotonic() - begun)
-                _log.info("%s %s %d %.0f ms", scope["method"], path, message["status"], took_ms)
+                took_s = time.monotonic() - begun
+                status = message["status"]
+                fields = {
+                    "method": scope["method"],
+                    "path": path,
+                    "status": status,
+                    "took_ms": round(1000 * took_s),
+                }
+                line = "%s %s %d %.0f ms"
+                told = (scope["method"], path, status, 1000 * took_s)
+                _log.info(line, *told, extra={"fields": fields})
+                self.observe(scope, status, took_s)
             await send(message)
 
         await self.app(scope, receive, complete)

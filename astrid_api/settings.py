@@ -1,6 +1,6 @@
 """Configuration of the HTTP face, beside that of AstrID as a whole."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from astrid_core.curation.queue import QueueConfig
 from astrid_core.settings import Settings
@@ -41,6 +41,11 @@ class ApiSettings(Settings):
         ge=0,
         le=600,
         description="Seconds that a request for a training dataset waits for it to be there.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What Prometheus shows as its bearer token; without it, operators' keys only.",
     )
     review_queue: QueueConfig = Field(
         default_factory=QueueConfig, description="The review queue's configuration, as JSON."

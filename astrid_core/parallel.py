@@ -18,6 +18,7 @@ from itertools import islice
 from multiprocessing import connection, forkserver
 from typing import TypeVar
 
+from astrid_core import logs
 from astrid_core.errors import WorkerDiedError
 
 Item = TypeVar("Item")
@@ -61,7 +62,7 @@ def map_frames(
     """
     if workers == 0:
         for item in items:
-            yield item, function(item)
+            yield item, _told(function, {}, item)
         return
     pending: deque[tuple[Item, Future[Result]]] = deque()
     source = iter(items)
@@ -93,11 +94,19 @@ def _submit(
 ) -> "Future[Result]":
     try:
         with _clean_start():
-            return pool.submit(function, item)
+            return pool.submit(_told, function, logs.known_fields(), item)
     except BrokenProcessPool as error:
         broken: Future[Result] = Future()
         broken.set_exception(error)
         return broken
+
+
+def _told(function: Callable[[Item], Result], fields: logs.Fields, item: Item) -> Result:
+    """Apply the function; what it logs says what it is about."""
+    row = getattr(item, "row", None)
+    observation = row.get("observation_id") if isinstance(row, dict) else None
+    with logs.about(**dict(fields) | {"observation_id": observation}):
+        return function(item)
 
 
 def _alone(
@@ -121,7 +130,7 @@ def _pool(workers: int, preload: tuple[str, ...]) -> ProcessPoolExecutor:
     context.set_forkserver_preload(list(preload))
     with _clean_start():
         forkserver.ensure_running()
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
 
 
 @contextmanager
@@ -144,6 +153,12 @@ def _clean_start() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _begin() -> None:
+    """What every worker does first."""
+    logs.set_up()
+    _follow_parent()
 
 
 def _follow_parent() -> None:

@@ -104,6 +104,9 @@ class ObjectStore:
     attempts
         Tries in all for a transient failure, with jittered exponential waits between
         them of at most ``longest_wait_s`` seconds.
+    refresh_after_s
+        Age from which an equal object is written again, which makes it young: what no row
+        names yet is removed by its age (:mod:`astrid_core.care.garbage`).
     """
 
     endpoint: str
@@ -117,6 +120,7 @@ class ObjectStore:
     read_timeout_s: float = 60.0
     attempts: int = 5
     longest_wait_s: float = 8.0
+    refresh_after_s: float = 86_400.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ObjectStore":
@@ -156,7 +160,7 @@ class ObjectStore:
         return fingerprint.sha256
 
     def ensure_file(self, key: str, path: Path, sha256: str | None = None) -> bool:
-        """Upload a file unless an equal object already lies under its key.
+        """Upload a file unless an equal object already lies under its key, and is young.
 
         Equal means of the same size and digest, as the store reports them; where the
         store's tag is no digest of the content, the file is uploaded again. Of two who find
@@ -178,7 +182,7 @@ class ObjectStore:
             if self._retry("put", key, lambda: self._create(key, path, fingerprint)):
                 return True
             head = self._retry("head", key, lambda: self._head(key))
-        if head is not None and fingerprint.proves(head):
+        if head is not None and fingerprint.proves(head) and not self._is_old(head):
             return False
         self._retry("put", key, lambda: self._upload(key, path, fingerprint))
         return True
@@ -297,6 +301,24 @@ class ObjectStore:
             If the store failed; StoreRefusedError if the keys may not create buckets.
         """
         self._retry("make bucket", self.bucket, self._ensure_bucket)
+
+    def expiring(self) -> list[str] | None:
+        """Prefixes whose objects the bucket itself deletes after a time; none is as it should be.
+
+        Returns
+        -------
+        None where the store does not say, or not to these keys.
+        """
+        try:
+            answer = self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+        except ClientError as error:
+            code = error.response["Error"].get("Code", "")
+            return [] if code == "NoSuchLifecycleConfiguration" else None
+        return [
+            str(rule.get("Filter", {}).get("Prefix", rule.get("Prefix", "")))
+            for rule in answer.get("Rules", ())
+            if rule.get("Status") == "Enabled" and "Expiration" in rule
+        ]
 
     def presign(self, key: str, expires_s: int = 3600) -> str:
         """URL that reads one object without keys for ``expires_s`` seconds."""
@@ -418,6 +440,10 @@ class ObjectStore:
                 self._client.create_bucket(Bucket=self.bucket, **place)
             except self._client.exceptions.BucketAlreadyOwnedByYou:
                 _log.debug("bucket %s was made by another process meanwhile", self.bucket)
+
+    def _is_old(self, head: dict[str, Any]) -> bool:
+        age = dt.datetime.now(dt.UTC) - head["LastModified"]
+        return age.total_seconds() > self.refresh_after_s
 
     # --- fingerprints and errors ----------------------------------------------------------
 

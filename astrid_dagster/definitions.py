@@ -12,6 +12,7 @@ from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
 from astrid_dagster.io_managers.scratch import ScratchIOManager
 from astrid_dagster.jobs import JOBS
+from astrid_dagster.logs import set_up_logs
 from astrid_dagster.resources import (
     AlertsResource,
     ChampionResource,
@@ -69,4 +70,5 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     )
 
 
+set_up_logs()
 defs = build_defs()

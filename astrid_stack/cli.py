@@ -15,6 +15,7 @@ import typer
 from rich.table import Table
 
 from astrid_stack import local_operator, models, surveys, users
+from astrid_stack.care import commands as care
 from astrid_stack.console import errors_shown, out, say
 from astrid_stack.errors import StackError
 from astrid_stack.state import DEFAULT_PORTS, State, port_variable, state_folder
@@ -30,7 +31,6 @@ app = typer.Typer(
 app.add_typer(users.app, name="users")
 app.add_typer(models.app, name="models")
 app.add_typer(surveys.app, name="surveys")
-app.command()(models.train)
 _STATE_STYLE = {"ready": "green", "not answering": "yellow", "stopped": "red"}
 
 
@@ -167,6 +167,11 @@ def demo(
 
     with errors_shown():
         run_demo(survey, data, reference, Learning(review, train), out, say)
+
+
+app.command()(models.train)
+for _command in (care.doctor, care.audit, care.backup, care.restore, care.gc):
+    app.command()(_command)
 
 
 @app.command()

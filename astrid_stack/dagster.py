@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from astrid_core.logs import is_json
 from astrid_stack import ports
 from astrid_stack.credentials import Credential
 from astrid_stack.errors import StackError
@@ -83,6 +84,7 @@ def code_part(state: State, definitions: str = DEFINITIONS) -> Part:
             *("dagster", "code-server", "start", "--use-python-environment-entry-point"),
             *("--location-name", "astrid", "--module-name", definitions),
             *("--host", ports.LOOPBACK, "--port", str(port)),
+            *_log_format(),
         ],
         ready=lambda: ports.answers(port),
     )
@@ -97,6 +99,7 @@ def webserver_part(state: State) -> Part:
         [
             *("astrid_stack.webserver", "--host", ports.LOOPBACK, "--port", str(port)),
             *("--workspace", str(configuration_file("workspace.yaml"))),
+            *_log_format(),
         ],
         ready=lambda: get(port, "/server_info")[0] == 200,
     )
@@ -107,9 +110,18 @@ def daemon_part(state: State, server: EmbeddedPostgres) -> Part:
     return _part(
         state,
         "daemon",
-        ["dagster._daemon", "run", "--workspace", str(configuration_file("workspace.yaml"))],
+        [
+            *("dagster._daemon", "run"),
+            *("--workspace", str(configuration_file("workspace.yaml"))),
+            *_log_format(),
+        ],
         ready=lambda: _last_heartbeat(server) > state.services()["daemon"]["since"],
     )
+
+
+def _log_format() -> tuple[str, ...]:
+    """How Dagster's own programs are told to write JSON lines."""
+    return ("--log-format", "json") if is_json() else ()
 
 
 def _part(state: State, name: str, arguments: list[str], ready: Callable[[], bool]) -> Part:

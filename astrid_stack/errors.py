@@ -47,6 +47,10 @@ class NightsError(AstridError):
     """The survey or nights asked for are none that can be run."""
 
 
+class BackupError(AstridError):
+    """A backup cannot be made, read or restored as asked."""
+
+
 def last_lines(log: Path, count: int = _LOG_LINES_SHOWN) -> str:
     """Last ``count`` lines of a text file, indented; empty if there is no such file."""
     try:

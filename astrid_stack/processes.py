@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 
 from astrid_stack.errors import StackError
+from astrid_stack.logfiles import LOG_BYTES, rotate
 
 _POLL_S = 0.05
-_LOG_BYTES_KEPT = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def let_go(leash: "subprocess.Popen[bytes]", grace_s: float) -> None:
 
 def _open(program: Program, argv: tuple[str, ...], **how: Any) -> "subprocess.Popen[bytes]":
     program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if program.log.exists() and program.log.stat().st_size > _LOG_BYTES_KEPT:
-        program.log.replace(program.log.with_suffix(".old.log"))
+    if program.log.exists() and program.log.stat().st_size > LOG_BYTES:
+        rotate(program.log)
     log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(

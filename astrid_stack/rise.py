@@ -33,7 +33,14 @@ from astrid_stack.errors import StackError
 from astrid_stack.part import PART_VARIABLE, PARTS, USERS_OF_POSTGRES, Part
 from astrid_stack.postgres import EmbeddedPostgres
 from astrid_stack.processes import Program
-from astrid_stack.state import BUCKET, DATABASES, STATE_VARIABLE, port_variable, wanted_ports
+from astrid_stack.state import (
+    BUCKET,
+    DATABASES,
+    RESTORING,
+    STATE_VARIABLE,
+    port_variable,
+    wanted_ports,
+)
 
 if TYPE_CHECKING:
     from astrid_stack.supervisor import Stack
@@ -69,6 +76,7 @@ class Rise:
         self._start("postgres")
         for name in DATABASES:
             server.ensure_database(name)
+            self._refuse_half_restored(server, name)
         self.stack.object_store().ensure_bucket(BUCKET)
         with ThreadPoolExecutor(max_workers=10) as pool:
             try:
@@ -97,6 +105,16 @@ class Rise:
         ours = [tables, token, api, champion]
         for done in as_completed([code, objects, tracking, storage, *faces, *ours]):
             done.result()
+
+    @staticmethod
+    def _refuse_half_restored(server: EmbeddedPostgres, name: str) -> None:
+        with server.connect(name) as connection:
+            known = connection.execute("SELECT to_regnamespace(%s)", (RESTORING,)).fetchone()
+        if known is not None and known[0] is not None:
+            raise StackError(
+                f"The restore of {name}'s database was interrupted.",
+                remedy="Run the same 'astrid restore' again: it goes on.",
+            )
 
     @staticmethod
     def _after(action: Callable[[], None], *first: "Future[None]") -> None:

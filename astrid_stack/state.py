@@ -37,6 +37,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 BUCKET = "astrid"
 DATABASES = ("astrid", "dagster", "mlflow")
 DATABASE_USER = "astrid"
+RESTORING = "astrid_restoring"
+"""A schema that a database has while it is being restored; its comment names the backup."""
 DEFAULT_PORTS: Mapping[str, int] = {
     # Where people look for them
     "api": 8000,

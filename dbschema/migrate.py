@@ -75,6 +75,20 @@ def head() -> str:
     return revision
 
 
+def revision_of(connection: Connection) -> str | None:
+    """Revision that a database is at, known or not; None when it is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def knows(revision: str) -> bool:
+    """Whether this code knows a revision."""
+    return revision in _known_revisions()
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", "dbschema:migrations")
@@ -98,9 +112,8 @@ def _locked(url: str | URL) -> Iterator[Connection]:
 
 def _known_revision(connection: Connection) -> str | None:
     """Revision of the database, None when it is empty; refuse one from the future."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    found = revision_of(connection)
+    if found is not None and found not in _known_revisions():
         raise SchemaVersionError(
             f"The database is at schema revision {found}, which this code does not know; "
             f"its newest is {head()}.",

@@ -37,6 +37,12 @@ def make_world(connection: Connection, store: ObjectStore, folder: Path) -> UUID
     The dataset.
     """
     dataset = store_dataset(connection, store, make_samples(20), folder)
+    make_rows(connection, store, folder)
+    return dataset
+
+
+def make_rows(connection: Connection, store: ObjectStore, folder: Path) -> None:
+    """The same without the dataset, which older schemas do not have."""
     detections = review.store_detections(connection, [0.1 * i for i in range(1, 9)], number=1)
     expert, *others = review.expert(connection), *(review.reviewer(connection) for _ in range(2))
     for detection in detections[:N_JUDGED]:
@@ -50,7 +56,6 @@ def make_world(connection: Connection, store: ObjectStore, folder: Path) -> UUID
     _store_objects(connection, store, folder)
     _ingest(connection)
     _snapshot(connection)
-    return dataset
 
 
 def _complete_runs(connection: Connection) -> None:

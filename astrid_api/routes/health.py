@@ -84,7 +84,7 @@ def health(
     here goes on sending reviewers while Dagster or MLflow is down, which `status` tells.
     Anybody may ask. Operators are told which part, and how long it took.
     """
-    parts = _ask_all(services)
+    parts = ask_all(services)
     down = {part.name for part in parts if part.error_type is not None}
     status: Literal["ok", "degraded", "failing"] = "degraded" if down else "ok"
     if down & NEEDED:
@@ -96,7 +96,7 @@ def health(
     return Health(status, parts if is_operator else None)
 
 
-def _ask_all(services: Services) -> tuple[PartHealth, ...]:
+def ask_all(services: Services) -> tuple[PartHealth, ...]:
     """Ask every part at once; whoever takes longer than :data:`_TIMEOUT_S` does not answer."""
     asked = {
         name: services.probes.submit(_probed, name, ask) for name, ask in _probes(services).items()

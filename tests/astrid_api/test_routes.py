@@ -22,6 +22,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/sign-in"): None,
     ("POST", "/sign-in"): None,
     ("GET", "/gate/operator"): "operator",
+    ("GET", "/metrics"): "operator",
     ("GET", "/session"): "viewer",
     ("POST", "/sign-out"): "viewer",
     ("GET", "/docs"): "viewer",

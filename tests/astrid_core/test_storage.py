@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,23 @@ def test_equal_object_is_not_sent_again(store: ObjectStore, tmp_path: Path) -> N
     time.sleep(1.1)
     assert not store.ensure_file("k", path, sha256)
     assert store._head("k")["LastModified"] == modified  # type: ignore[index]
+
+
+def test_an_old_equal_object_is_made_young(store: ObjectStore, tmp_path: Path) -> None:
+    """What a run counts on is young, so that nobody takes it for left behind."""
+    path, sha256 = some_file(tmp_path / "a", 1000)
+    store.put_file("k", path)
+    before = store.entry("k")
+    time.sleep(1.1)
+    assert replace(store, refresh_after_s=1.0).ensure_file("k", path, sha256)
+    after = store.entry("k")
+    assert before is not None
+    assert after is not None
+    assert after.modified_at > before.modified_at
+    assert (after.n_bytes, after.tag) == (before.n_bytes, before.tag)
+    assert next(store.entries("k")).n_bytes == 1000
+    assert store.digest("k") == sha256
+    assert store.entry("nothing") is None
 
 
 def test_different_object_of_the_same_size_is_replaced(store: ObjectStore, tmp_path: Path) -> None:

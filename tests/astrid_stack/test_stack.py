@@ -3,6 +3,7 @@
 One stack serves the module; the tests run in the order written, the rough ones last.
 """
 
+import datetime as dt
 import http.client
 import json
 import os
@@ -24,13 +25,21 @@ import psycopg
 import pytest
 import requests
 from botocore.config import Config
+from dagster import AssetKey, DagsterInstance, MultiPartitionsDefinition, StaticPartitionsDefinition
 from pydantic import SecretStr
+from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from astrid_core.errors import SchemaVersionError
 from astrid_stack import cli, part, ports
+from astrid_stack.care.audit import audit_installation
+from astrid_stack.care.backup import back_up
+from astrid_stack.care.gc import RUN_EVENTS, RUN_LOGS, Retention, collect_garbage
+from astrid_stack.care.installation import Installation
+from astrid_stack.care.orchestration import Patience, check_orchestration, read_orchestration
+from astrid_stack.care.restore import embedded_place, restore
 from astrid_stack.dagster_client import DagsterClient
-from astrid_stack.errors import DagsterRefusedError, StackError
+from astrid_stack.errors import BackupError, DagsterRefusedError, StackError
 from astrid_stack.state import (
     DEFAULT_PORTS,
     STATE_VARIABLE,
@@ -39,9 +48,16 @@ from astrid_stack.state import (
     write_private,
 )
 from astrid_stack.supervisor import Stack
+from dbschema.transactions import transaction_at
 from tests.conftest import REPOSITORY
 
 DEFINITIONS = "tiny_definitions"
+NIGHTS_OF_DATED = MultiPartitionsDefinition(
+    {
+        "survey": StaticPartitionsDefinition(["a", "b"]),
+        "night": StaticPartitionsDefinition(["2025-09-01", "2025-09-02"]),
+    }
+)
 PARTS = ["postgres", "objectstore", "mlflow", "code", "dagster", "daemon", "api"]
 ASTRID = [sys.executable, "-c", "from astrid_stack.cli import main; main()"]
 
@@ -521,6 +537,99 @@ def test_run_gives_a_command_the_environment(stack: Stack) -> None:
     assert ran.stdout.strip() == str(stack.state.dagster_home)
 
 
+def test_a_running_stack_is_sound_and_comes_back_on_another_machine(
+    stack: Stack, servers_folder: Path, tmp_path: Path
+) -> None:
+    """Its three databases and MLflow's artifacts, under secrets of the new machine's own."""
+    installation = Installation.of_state(stack.state)
+    found = audit_installation(installation)
+    assert [check.to_json() for check in found.problems] == []
+    assert found["no_stuck_run"].holds
+    diagnosed = CliRunner().invoke(cli.app, ["doctor", "--json"])
+    findings = json.loads(diagnosed.output)
+    assert diagnosed.exit_code == 0, [one for one in findings if one["state"] == "wrong"]
+    well = {one["what"] for one in findings if one["state"] == "ok"}
+    looked_at = {"database", "tables", "store", "clock", "MLflow", "champion", "daemon", "pools"}
+    assert well >= looked_at | {"Dagster", "code location astrid", "secrets' files", "runs"}
+    assert well >= {f"part {name}" for name in PARTS}
+    back_up(installation, tmp_path / "backup", lambda _: None)
+    with pytest.raises(BackupError, match="AstrID is up"), embedded_place(stack.state):
+        pass
+    state = State.create(servers_folder / "elsewhere")
+    with embedded_place(state) as place:
+        restored = restore(place, tmp_path / "backup", lambda _: None)
+        assert set(restored.manifest.databases) == {"astrid", "dagster", "mlflow"}
+        assert restored.manifest.databases["dagster"].rows["runs"] > 0
+        for database, query in (
+            ("astrid", "SELECT name, role FROM users ORDER BY name"),
+            ("dagster", "SELECT run_id, pipeline_name FROM runs ORDER BY run_id"),
+            ("mlflow", "SELECT run_uuid, artifact_uri FROM runs ORDER BY run_uuid"),
+        ):
+            assert rows_of(place, database, query) == rows_of(installation, database, query)
+        artifacts = list(installation.store.iterate("mlflow/"))
+        assert artifacts
+        assert list(place.store.iterate("mlflow/")) == artifacts
+        assert state.secrets != stack.state.secrets
+    assert processes_of(state.folder) == []
+
+
+def test_what_runs_told_is_forgotten_and_what_they_did_is_not(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster itself says the same of partitions, runs and steps before and after."""
+    for name, value in stack.state.environment().items():
+        monkeypatch.setenv(name, value)
+    installation = Installation.of_state(stack.state)
+    at_once = Retention(logs=dt.timedelta(0))
+
+    def remembered() -> dict[str, object]:
+        with DagsterInstance.get() as instance:
+            dated = AssetKey("dated")
+            runs = instance.get_runs()
+            materialized = instance.fetch_materializations(dated, limit=100).records
+            return {
+                "partitions": instance.get_materialized_partitions(dated),
+                "status": instance.get_status_by_partition(
+                    dated, sorted(instance.get_materialized_partitions(dated)), NIGHTS_OF_DATED
+                ),
+                "tags": [
+                    record.asset_materialization and record.asset_materialization.tags
+                    for record in materialized
+                ],
+                "latest": instance.get_latest_materialization_event(AssetKey("quick")),
+                "runs": {run.run_id: run.status for run in runs},
+                "steps": {
+                    run.run_id: [
+                        (step.step_key, step.status)
+                        for step in instance.get_run_step_stats(run.run_id)
+                    ]
+                    for run in runs
+                    if run.is_finished
+                },
+            }
+
+    before = remembered()
+    assert before["partitions"]
+    counted = collect_garbage(installation, at_once, lambda _: None, dry_run=True)
+    swept = collect_garbage(installation, at_once, lambda _: None, dry_run=False)
+    assert swept.n_objects[RUN_EVENTS] == counted.n_objects[RUN_EVENTS] > 10
+    assert swept.n_objects[RUN_LOGS] > 0
+    again = collect_garbage(installation, at_once, lambda _: None, dry_run=False)
+    assert again.n_objects.total() == 0
+    assert remembered() == before
+    run_id = launch(stack, "quick_job")
+    wait_for(lambda: run_status(stack, run_id) == "SUCCESS")
+
+
+def rows_of(place: Installation, database: str, query: str) -> list[tuple]:
+    engine = create_engine(place.address(database).replace("psycopg2", "psycopg"))
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    assert found, query
+    return found
+
+
 def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) -> None:
     run_id = launch(stack, "slow_job")
     wait_for(lambda: sleepers(stack) != [])
@@ -536,11 +645,26 @@ def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) ->
         victim.send_signal(signal.SIGKILL)
     assert sleeper.is_running()
     assert CliRunner().invoke(cli.app, ["status"]).exit_code == 1
+    diagnosed = CliRunner().invoke(cli.app, ["doctor", "--json"])
+    assert diagnosed.exit_code == 1
+    ill = {one["what"] for one in json.loads(diagnosed.output) if one["state"] == "wrong"}
+    assert ill >= {"part postgres", "part code", "part daemon", "database", "Dagster"}
+    with stack.postgres() as server, transaction_at(server.url_of("dagster")) as connection:
+        found = read_orchestration(connection)
+    stuck = {c.statement.name: c for c in check_orchestration(found, [("t", run_id)], Patience())}
+    assert [run.run_id for run in found.runs if run.processes] == [run_id]
+    assert run_id in stuck["no_stuck_run"].examples[0]
+    assert stuck["no_stuck_slot"].holds, "its run is still said to go on"
+    assert stuck["no_stuck_training"].holds
     stack.up()
     assert {entry.state for entry in stack.status()} == {"ready"}
     assert not sleeper.is_running()
     assert run_status(stack, run_id) == "FAILURE"
     assert slots_taken(stack) == 0
+    with transaction_at(stack.postgres().url_of("dagster")) as connection:
+        found = read_orchestration(connection)
+    lost = check_orchestration(found, [("of a run that ended", run_id)], Patience())
+    assert [check.holds for check in lost] == [True, True, False]
 
 
 def sleepers(stack: Stack) -> list[psutil.Process]:

@@ -1,0 +1,1 @@
+"""What is wrong and what helps: an installation examined while parts of it may be down."""
