@@ -15,6 +15,8 @@ from astrid_core.surveys.keywords import KeywordMap, Quantity
 _PLACEHOLDERS = frozenset(
     {"", "N/A", "NA", "NONE", "NULL", "UNKNOWN", "UNDEFINED", "NAN", "-", "--", "?", "NOTSET"}
 )
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+_LONGEST_TEXT = 200
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _MINUTES = re.compile(r"\bminutes?\b|\[min\]|\(min\)", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"\bmilli-?sec\w*|\bmsec\b|\[ms\]|\(ms\)", re.IGNORECASE)
@@ -78,6 +80,14 @@ class HeaderReader:
         """As :meth:`number`, None where it is not above zero."""
         number = self.number(quantity)
         return number if number is not None and number > 0 else None
+
+
+def plain_text(text: str) -> str:
+    """A header's text as the standard allows it, blanks single, no longer than anybody reads.
+
+    Headers hold control characters and NUL, by damage or on purpose; each becomes '?'.
+    """
+    return _NOT_PRINTABLE.sub("?", " ".join(text.split()))[:_LONGEST_TEXT]
 
 
 def parse_number(text: str) -> float | None:
@@ -173,7 +183,7 @@ def _card(header: fits.Header, keyword: str) -> tuple[str | None, str]:
         return None, ""
     if isinstance(value, bool | fits.card.Undefined) or value is None:
         return None, ""
-    text = " ".join(str(value).split())
+    text = plain_text(str(value))
     return (None, "") if text.upper() in _PLACEHOLDERS else (text, str(comment))
 
 

@@ -5,6 +5,7 @@ the file or the rows.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -16,9 +17,15 @@ from numpy.typing import NDArray
 from astrid_core.errors import AstridError, BadFitsError, NotAnImageError
 from astrid_core.identity import observation_id, sha256_file
 from astrid_core.surveys.config import SurveyConfig
-from astrid_core.surveys.fits_input import ImageInfo, image_hdus, read_image
+from astrid_core.surveys.fits_input import ImageInfo, image_hdus, read_images
 from astrid_core.surveys.fits_layout import verify_sums
-from astrid_core.surveys.header import HeaderReader, field_name, frame_kind, pixel_unit
+from astrid_core.surveys.header import (
+    HeaderReader,
+    field_name,
+    frame_kind,
+    pixel_unit,
+    plain_text,
+)
 from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.sky import SkyPosition, sky_position, sky_tile
 from astrid_core.surveys.times import ExposureTime, exposure_time
@@ -32,6 +39,7 @@ UNKNOWN = "unknown"
 NANOMAGGY_ZERO_POINT_MAG = 22.5
 """By definition (SDSS; its ugriz are AB to a few hundredths)."""
 
+_MOST_SHOWN = 10
 _SKY_KINDS = ("science", "bias", "dark", "flat")
 
 
@@ -135,16 +143,16 @@ def _observations(
     notes: list[str],
 ) -> tuple[ObservationRecord, ...]:
     """Records of every sky image of a file; ``notes`` takes what was skipped and why."""
-    images = image_hdus(source.path, max_frame_mpix)
+    images = {image.index: image for image in image_hdus(source.path, max_frame_mpix)}
     assumed = _check_integrity(source, config, max_frame_mpix, notes)
     records = []
     refusals: list[NotAnImageError] = []
-    for image in images:
+    for read, pixels in read_images(source.path, images, max_frame_mpix):
+        image = images[read.index]
         try:
-            pixels, _ = read_image(source.path, image.index, max_frame_mpix)
             _require_sky(pixels, f"{source.name}: HDU {image.index}")
             if image.unreadable:
-                cards = ", ".join(image.unreadable)
+                cards = _shown(image.unreadable)
                 notes.append(f"{source.name}: HDU {image.index} has unreadable cards: {cards}.")
             records.append(_record(source, config, night, image, len(images) > 1, sha256, assumed))
         except NotAnImageError as error:
@@ -153,6 +161,13 @@ def _observations(
     if not records:
         raise refusals[0]
     return tuple(records)
+
+
+def _shown(keywords: Sequence[str]) -> str:
+    """Some keywords, as people may read them."""
+    shown = ", ".join(plain_text(keyword) for keyword in keywords[:_MOST_SHOWN])
+    more = len(keywords) - _MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _check_integrity(
