@@ -29,6 +29,7 @@ from astrid_core.surveys.header import (
 from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.sky import SkyPosition, sky_position, sky_tile
 from astrid_core.surveys.times import ExposureTime, exposure_time
+from astrid_core.text import readable
 
 INGEST_VERSION = "1"
 LINEARITY = "linearity"
@@ -120,8 +121,11 @@ def ingest_file(
         sha256 = _sha256(source)
         records = _observations(source, config, night, max_frame_mpix, sha256, notes)
     except AstridError as error:
-        return IngestOutcome(source.name, sha256, "failed", error=error, notes=tuple(notes))
-    return IngestOutcome(source.name, sha256, "completed", records, notes=tuple(notes))
+        told = tuple(map(readable, notes))
+        return IngestOutcome(source.name, sha256, "failed", error=error, notes=told)
+    return IngestOutcome(
+        source.name, sha256, "completed", records, notes=tuple(map(readable, notes))
+    )
 
 
 def _sha256(source: SourceFile) -> str:
