@@ -3,7 +3,6 @@
 What belongs here: looking things up and normalising words. What does not: time (``times``).
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ _PLACEHOLDERS = frozenset(
 )
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 _LONGEST_TEXT = 200
+_LARGEST = 1e30
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _MINUTES = re.compile(r"\bminutes?\b|\[min\]|\(min\)", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"\bmilli-?sec\w*|\bmsec\b|\[ms\]|\(ms\)", re.IGNORECASE)
@@ -91,15 +91,16 @@ def plain_text(text: str) -> str:
 
 
 def parse_number(text: str) -> float | None:
-    """Finite number that a text is or begins with ('53.9', '300.0 s', '1.5D3'), else None.
+    """Number that a text is or begins with ('53.9', '300.0 s', '1.5D3'), else None.
 
+    One that pixels could not be reckoned with (float32 holds 3e38) is no measurement.
     More digits groups, as in '12:30:00' or '2013-06-27', are not a number.
     """
     match = _NUMBER.match(text.strip())
     if match is None or re.match(r"[\d:/.\-]", text.strip()[match.end() :]):
         return None
     number = float(match[0].lower().replace("d", "e"))
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _LARGEST else None
 
 
 def frame_kind(reader: HeaderReader) -> tuple[str, bool]:

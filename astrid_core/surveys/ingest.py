@@ -40,6 +40,8 @@ UNKNOWN = "unknown"
 NANOMAGGY_ZERO_POINT_MAG = 22.5
 """By definition (SDSS; its ugriz are AB to a few hundredths)."""
 
+_FAINTEST_ZERO_POINT_MAG = 100.0
+"""No unit is as faint; a number beyond is none of magnitudes."""
 _MOST_SHOWN = 10
 _SKY_KINDS = ("science", "bias", "dark", "flat")
 
@@ -295,6 +297,7 @@ def _electronics(reader: HeaderReader) -> dict[str, Any]:
 def _zero_point(reader: HeaderReader, unit: str) -> float | None:
     """AB magnitude of one raw unit, by statement or by the unit's own definition."""
     stated = reader.positive("zero_point")
+    stated = None if stated is not None and stated > _FAINTEST_ZERO_POINT_MAG else stated
     return NANOMAGGY_ZERO_POINT_MAG if stated is None and unit == "nanomaggy" else stated
 
 

@@ -247,6 +247,11 @@ def test_no_broken_card_raises_anything_but_becomes_an_outcome(tmp_path_factory,
     assert (outcome.error is None) == bool(outcome.observations)
 
 
+def test_a_zero_point_that_no_unit_has_is_none(tmp_path):
+    record = _only(_ingest(_file(tmp_path, _image(FULL | {"MAGZERO": 1e29}))))
+    assert record.zero_point_mag is None
+
+
 # --- the sky ------------------------------------------------------------------------------
 
 
