@@ -31,12 +31,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from astrid_stack.postgres import EmbeddedPostgres
-from benchmarks.hostile_base import made_bases, real_bases
+from benchmarks.hostile_base import made_bases, real_bases, real_data
 from benchmarks.hostile_files import KINDS, hostile_file
 from benchmarks.hostile_task import Verdict
 from dbschema import migrate
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 _START_S = 120.0
 _SHOWN_FAULTS = 40
 _DATABASE = "hostile"
@@ -82,7 +81,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of real FITS files; none: '-'")
     parser.add_argument("--keep", type=Path, help="where files that broke something are kept")
     given = parser.parse_args()
-    data = _real_data(given.data)
+    data = real_data(given.data)
     keep = given.keep or Path(tempfile.mkdtemp(prefix="astrid-hostile-kept-"))
     indices = given.only if given.only is not None else range(given.files)
     limits = Limits(given.time_s, given.memory_mib)
@@ -241,14 +240,6 @@ def _keep(tally: Tally, seed: int, data: Path | None, folder: Path) -> None:
         about = {"seed": seed, "index": index, "base": file.base, "name": repr(file.name)}
         told = json.dumps(about | {"kind": verdict.kind, "faults": verdict.faults}, indent=1)
         (folder / f"{seed}-{index}.json").write_text(told)
-
-
-def _real_data(given: Path | None) -> Path | None:
-    if given is not None:
-        return given if given.is_dir() else None
-    default = REPOSITORY.parent / "shared" / "data"
-    folder = Path(os.environ.get("ASTRID_REAL_DATA", default))
-    return folder if folder.is_dir() else None
 
 
 def _signal(code: int) -> str:

@@ -6,6 +6,7 @@ A base knows where its headers lie, so that a mutation can say what it changes.
 import bz2
 import gzip
 import io
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -162,6 +163,13 @@ def made_bases(seed: int) -> list[Base]:
         *(base_of(name, _bytes(hdus)) for name, hdus in made.items()),
         base_of("simulated", _simulated(exposure)),
     ]
+
+
+def real_data(given: Path | None = None) -> Path | None:
+    """Folder of real telescope images: a given one, or where the tests look for them."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = given or Path(os.environ.get("ASTRID_REAL_DATA", default))
+    return folder if folder.is_dir() else None
 
 
 def real_bases(folder: Path | None) -> Iterator[Base]:
