@@ -7,6 +7,7 @@ An object is whole or absent: uploads are verified by size and digest, downloads
 SHA-256, and a file appears under its final name only when all of it is there.
 """
 
+import datetime as dt
 import hashlib
 import logging
 import os
@@ -57,9 +58,35 @@ _MIB = 1 << 20
 _MAX_PARTS = 10_000
 """S3's limit on the parts of one upload."""
 _TRANSIENT_CODES = frozenset(
-    {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "Throttling"}
+    {
+        "ConditionalRequestConflict",
+        "InternalError",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+    }
 )
+_OCCUPIED_CODES = frozenset({"412", "PreconditionFailed"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """What a listing tells of an object.
+
+    Attributes
+    ----------
+    tag
+        The store's own mark of the content; it tells a changed object, and proves no hash.
+    modified_at
+        When it was last written, by the store's clock.
+    """
+
+    key: str
+    n_bytes: int
+    tag: str
+    modified_at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -132,7 +159,9 @@ class ObjectStore:
         """Upload a file unless an equal object already lies under its key.
 
         Equal means of the same size and digest, as the store reports them; where the
-        store's tag is no digest of the content, the file is uploaded again.
+        store's tag is no digest of the content, the file is uploaded again. Of two who find
+        nothing there and write at once, one writes (If-None-Match, which R2 and S3 enforce
+        on files that are sent whole) and the other compares.
 
         Returns
         -------
@@ -145,6 +174,10 @@ class ObjectStore:
         """
         fingerprint = self._fingerprint(key, path, sha256)
         head = self._retry("head", key, lambda: self._head(key))
+        if head is None and fingerprint.n_bytes <= self.multipart_bytes:
+            if self._retry("put", key, lambda: self._create(key, path, fingerprint)):
+                return True
+            head = self._retry("head", key, lambda: self._head(key))
         if head is not None and fingerprint.proves(head):
             return False
         self._retry("put", key, lambda: self._upload(key, path, fingerprint))
@@ -198,6 +231,26 @@ class ObjectStore:
         """
         return self._retry("get", key, lambda: self._range(key, start, n_bytes))
 
+    def digest(self, key: str) -> str:
+        """SHA-256 of an object's bytes, read through and kept nowhere.
+
+        Raises
+        ------
+        ObjectMissingError
+            If the store does not hold the key.
+        StoreError
+            If the store failed.
+        """
+        return self._retry("get", key, lambda: self._digest(key))
+
+    def entry(self, key: str) -> ObjectEntry | None:
+        """What the store tells of one object; None where it is not there."""
+        head = self._retry("head", key, lambda: self._head(key))
+        if head is None:
+            return None
+        tag = str(head.get("ETag", "")).strip('"')
+        return ObjectEntry(key, int(head["ContentLength"]), tag, head["LastModified"])
+
     def exists(self, key: str) -> bool:
         """Whether the store holds an object under the key."""
         return self._retry("head", key, lambda: self._head(key)) is not None
@@ -217,10 +270,16 @@ class ObjectStore:
 
     def iterate(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with a prefix, in the store's order, listed page by page."""
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str = "") -> Iterator[ObjectEntry]:
+        """Objects whose keys begin with a prefix, in the store's order, listed page by page."""
         page: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
         while True:
             answer = self._retry("list", prefix, lambda: self._client.list_objects_v2(**page))
-            yield from (entry["Key"] for entry in answer.get("Contents", ()))
+            for found in answer.get("Contents", ()):
+                tag = found["ETag"].strip('"')
+                yield ObjectEntry(found["Key"], found["Size"], tag, found["LastModified"])
             if not answer.get("IsTruncated"):
                 return
             page["ContinuationToken"] = answer["NextContinuationToken"]
@@ -282,6 +341,21 @@ class ObjectStore:
         )
         with path.open("rb") as stream:
             self._client.upload_fileobj(stream, self.bucket, key, Config=transfer)
+        self._verify(key, fingerprint)
+
+    def _create(self, key: str, path: Path, fingerprint: Fingerprint) -> bool:
+        """Upload where nothing is; False where something came to be meanwhile."""
+        try:
+            with path.open("rb") as stream:
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=stream, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"].get("Code") in _OCCUPIED_CODES:
+                return False
+            raise
+        self._verify(key, fingerprint)
+        return True
+
+    def _verify(self, key: str, fingerprint: Fingerprint) -> None:
         head = self._head(key)
         if head is None or fingerprint.contradicts(head):
             self._client.delete_object(Bucket=self.bucket, Key=key)
@@ -313,6 +387,13 @@ class ObjectStore:
             for chunk in body.iter_chunks(_MIB):
                 digest.update(chunk)
                 stream.write(chunk)
+        return digest.hexdigest()
+
+    def _digest(self, key: str) -> str:
+        digest = hashlib.sha256()
+        with closing(self._get(key)["Body"]) as body:
+            for chunk in body.iter_chunks(_MIB):
+                digest.update(chunk)
         return digest.hexdigest()
 
     def _head(self, key: str) -> dict[str, Any] | None:

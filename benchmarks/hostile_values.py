@@ -37,7 +37,7 @@ NAMES = (
 )  # fmt: skip
 
 COUNTED = ("EXPTIME", "GAIN", "RDNOISE", "SATURATE", "MAGZERO", "MJD-OBS", "BSCALE", "BZERO",
-            "BLANK", "PIXAR_SR", "EXTVER", "DATAMIN", "DATAMAX")  # fmt: skip
+            "BLANK", "BSOFTEN", "BOFFSET", "PIXAR_SR", "EXTVER", "DATAMIN", "DATAMAX")  # fmt: skip
 DATED = ("DATE-OBS", "DATE-BEG", "TIME-OBS", "UT", "MJD-OBS", "TIMESYS", "EXPTIME")
 SPOKEN = ("OBJECT", "FILTER", "INSTRUME", "DETECTOR", "BUNIT", "IMAGETYP", "EXTNAME", "TELESCOP",
            "FIELD", "BIASSEC", "TRIMSEC", "CTYPE1", "CUNIT1", "RADESYS", "TIMESYS")  # fmt: skip

@@ -1,6 +1,9 @@
 """Engines and sessions on AstrID's database."""
 
-from sqlalchemy import URL, Engine, create_engine, make_url
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from astrid_core.errors import ConfigurationError
@@ -37,7 +40,7 @@ def make_engine(url: str | URL) -> Engine:
     ConfigurationError
         If ``url`` is not the address of a PostgreSQL database.
     """
-    return create_engine(
+    engine = create_engine(
         database_url(url),
         pool_size=4,
         max_overflow=8,
@@ -46,18 +49,25 @@ def make_engine(url: str | URL) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "astrid",
-            "options": "-c timezone=UTC",
             "prepare_threshold": None,  # transaction poolers (Supabase) lose prepared statements
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
         },
     )
+    event.listen(engine, "connect", _speak_utc)
+    return engine
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:
     """Factory of sessions whose objects stay readable after commit."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def _speak_utc(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Have times told in UTC: by a statement, for poolers refuse ``options`` at the door."""
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
 
 
 def _with_known_scheme(url: str) -> str:

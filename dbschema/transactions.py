@@ -61,6 +61,20 @@ def transaction_at(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One state of the database, to read from as often as one likes; it writes nothing.
+
+    Raises
+    ------
+    DatabaseError, DatabaseRefusedError
+        As :func:`transaction`.
+    """
+    isolated = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with transaction(isolated) as connection:
+        yield connection
+
+
 def in_transaction(
     engine: Engine,
     work: Callable[[Connection], _Result],

@@ -132,7 +132,13 @@ class CatalogueServices:
             "gaia": {"url": self.url("tap")},
             "vsx": {"url": self.url("tap")},
             "skybot": {"url": self.url("skybot")},
-            "service": {"timeout_s": 5.0, "attempts": 3, "longest_wait_s": 0.02},
+            "service": {
+                "allow_private": True,
+                "rate_per_s": 1000.0,
+                "timeout_s": 5.0,
+                "attempts": 3,
+                "longest_wait_s": 0.02,
+            },
         }
         return config | changes
 

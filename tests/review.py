@@ -24,6 +24,7 @@ from dbschema.models import (
     ForcedRun,
     Model,
     ModelRun,
+    ObjectDetection,
     Observation,
     PreprocessRun,
     SkyObject,
@@ -180,6 +181,9 @@ def store_object(
             "flags": 0,
             "flag_names": [],
         }
+        belongs = {"detection_id": detection, "separation_pix": 0.0}
+        belongs |= {"object_id": thing["id"], "field_id": thing["field_id"]}
+        rows.add(connection, ObjectDetection, belongs)
         rows.add(connection, ForcedRun, forced)
         rows.add(connection, ForcedPhotometry, measured)
     return thing["id"]

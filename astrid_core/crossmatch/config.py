@@ -56,7 +56,7 @@ class SkybotConfig(_Model):
 
 
 class ServiceConfig(_Model):
-    """How patiently a service is asked, and how much it may answer."""
+    """How a service is asked, and how much it may answer."""
 
     timeout_s: float = Field(
         default=60.0, gt=0, le=600, description="Longest time for one answer, seconds."
@@ -65,9 +65,21 @@ class ServiceConfig(_Model):
         default=3, ge=1, le=10, description="Tries in all when a service fails for the moment."
     )
     longest_wait_s: float = Field(
-        default=30.0, gt=0, le=600, description="Longest wait between two tries, seconds."
+        default=30.0,
+        gt=0,
+        le=600,
+        description="Longest wait between two tries, seconds. A service that asks for more "
+        "(Retry-After) is not asked again in this run.",
     )
-    max_response_mib: float = Field(
+    rate_per_s: float = Field(
+        default=4.0, gt=0, le=1000, description="Requests begun per second and host, at most."
+    )
+    allow_private: bool = Field(
+        default=False,
+        description="Whether a service may be on a private or loopback address: a mirror of "
+        "one's own.",
+    )
+    max_answer_mib: float = Field(
         default=64.0, gt=0, le=1024, description="Largest answer accepted, MiB decompressed."
     )
     max_sources: int = Field(

@@ -1,38 +1,30 @@
-"""One request to a catalogue's service: bounded, patient, typed when it fails.
+"""One request to a catalogue's service, and the table that it answers.
 
-What belongs here: bytes over HTTP and VOTables out of them. What the columns mean is the
-catalogues' business.
+What belongs here: VOTables out of bytes. What does not: hops, pace, patience and limits (the
+session of archives, which asks for us), what the columns mean (the catalogues).
 """
 
-import logging
 import re
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
-import requests
 from astropy.io.votable import parse
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from astrid_core.crossmatch.config import ServiceConfig
-from astrid_core.errors import CatalogueRefusedError, CatalogueUnavailableError
+from astrid_core.errors import (
+    CatalogueRefusedError,
+    CatalogueUnavailableError,
+    ForbiddenAddressError,
+)
+from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.surveys.archive.session import ArchiveSession, place
 from astrid_core.votable import why_refused
 
-_log = logging.getLogger(__name__)
-
-_CHUNK_BYTES = 1 << 16
-_MIB = 1 << 20
-_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _VOTABLE = re.compile(rb"<(?:\w+:)?VOTABLE\b")
 _TAG = re.compile(r"<[^>]*>")
 _NOTHING_FOUND = "no solar system object"
@@ -48,7 +40,7 @@ class Request:
     catalogue
         Name for messages.
     url
-        Address from the configuration; redirects are not followed.
+        Address from the configuration; redirects are followed within its host.
     method
         GET sends the parameters in the address, POST as a form.
     """
@@ -101,6 +93,33 @@ class Columns:
         ]
 
 
+class CatalogueSession(ArchiveSession):
+    """The session of archives, whose failures are those of a catalogue.
+
+    Parameters
+    ----------
+    request
+        What will be asked: its host is the only one spoken to.
+    """
+
+    def __init__(self, request: Request, config: ServiceConfig) -> None:
+        super().__init__(request.catalogue, _options(request, config))
+        self._request = request
+
+    def refused(self, url: str, what: str) -> CatalogueRefusedError:
+        """The error of an answer that is no use."""
+        return _refused(self._request, what, url)
+
+    def unavailable(self, url: str, what: str, **details: object) -> CatalogueUnavailableError:
+        """The error of a service that fails for the moment."""
+        return CatalogueUnavailableError(
+            f"{self._request.catalogue} at {place(url)} {what}.",
+            remedy="Check the network, the address and 'crossmatch.service' in the surveys file; "
+            "the next run asks again.",
+            **details,
+        )
+
+
 def fetch(request: Request, config: ServiceConfig) -> bytes:
     """The body of a service's answer, tried again when it failed for the moment.
 
@@ -109,29 +128,15 @@ def fetch(request: Request, config: ServiceConfig) -> bytes:
     CatalogueUnavailableError
         If the service cannot be reached, is overloaded or breaks off, at the last attempt.
     CatalogueRefusedError
-        If it refuses the request or answers more than ``max_response_mib``, at once.
+        If it refuses the request, answers more than ``max_answer_mib`` or leads elsewhere, at
+        once.
     """
-    exponential = wait_random_exponential(multiplier=0.5, max=config.longest_wait_s)
-
-    def wait_s(state: RetryCallState) -> float:
-        asked = _failure(state).details.get("retry_after_s")
-        return min(float(str(asked)), config.longest_wait_s) if asked else exponential(state)
-
-    def report(state: RetryCallState) -> None:
-        _log.warning(
-            "attempt %d failed, trying again: %s", state.attempt_number, _failure(state).message
-        )
-
-    retrying = Retrying(
-        retry=retry_if_exception(
-            lambda e: isinstance(e, CatalogueUnavailableError) and e.transient
-        ),
-        stop=stop_after_attempt(config.attempts),
-        wait=wait_s,
-        before_sleep=report,
-        reraise=True,
-    )
-    return retrying(_fetch_once, request, config)
+    form = {"params" if request.method == "GET" else "data": request.parameters}
+    with CatalogueSession(request, config) as session:
+        try:
+            return session.ask(request.method, request.url, **form).content
+        except ForbiddenAddressError as error:
+            raise _refused(request, f"leads where nothing is asked: {error.message}") from error
 
 
 def read_votable(body: bytes, request: Request) -> Columns:
@@ -175,74 +180,26 @@ def read_votable(body: bytes, request: Request) -> Columns:
     return Columns(arrays, request, len(table.array))
 
 
-def _fetch_once(request: Request, config: ServiceConfig) -> bytes:
-    is_get = request.method == "GET"
-    try:
-        with requests.request(
-            request.method,
-            request.url,
-            params=request.parameters if is_get else None,
-            data=None if is_get else request.parameters,
-            timeout=config.timeout_s,
-            stream=True,
-            allow_redirects=False,
-        ) as response:
-            _check_status(request, response)
-            return _read(request, response, config)
-    except requests.RequestException as error:
-        raise CatalogueUnavailableError(
-            f"{request.catalogue} at {request.url} cannot be reached: {type(error).__name__}.",
-            remedy="Check the network and the address; the next run asks again.",
-        ) from error
-
-
-def _check_status(request: Request, response: requests.Response) -> None:
-    status = response.status_code
-    if status in _TRANSIENT_STATUS:
-        after = response.headers.get("Retry-After", "")
-        details = {"retry_after_s": int(after)} if after.isdecimal() else {}
-        raise CatalogueUnavailableError(
-            f"{request.catalogue} at {request.url} is unavailable.",
-            remedy="The next run asks again.",
-            http_status=status,
-            **details,
-        )
-    if status != requests.codes.ok:
-        raise _refused(request, f"answered HTTP {status} {response.reason}")
-
-
-def _read(request: Request, response: requests.Response, config: ServiceConfig) -> bytes:
-    """The body, up to its limits in bytes and in time."""
-    most_bytes = int(config.max_response_mib * _MIB)
-    deadline = time.monotonic() + config.timeout_s
-    body = bytearray()
-    for chunk in response.iter_content(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > most_bytes:
-            raise _refused(
-                request, f"answered more than max_response_mib ({config.max_response_mib:g})"
-            )
-        if time.monotonic() > deadline:
-            raise CatalogueUnavailableError(
-                f"{request.catalogue} at {request.url} took longer than "
-                f"{config.timeout_s:g} s to answer.",
-                remedy="Raise service.timeout_s, or wait; the next run asks again.",
-            )
-    return bytes(body)
-
-
-def _refused(request: Request, what: str) -> CatalogueRefusedError:
-    return CatalogueRefusedError(
-        f"{request.catalogue} at {request.url} {what}.",
-        remedy="Check the address and the limits under 'crossmatch' in the surveys file; "
-        "the next run asks again.",
+def _options(request: Request, config: ServiceConfig) -> ArchiveOptions:
+    parts = urlsplit(request.url)
+    return ArchiveOptions(
+        allowed_hosts=(f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname),),
+        allow_private=config.allow_private,
+        rate_per_s=config.rate_per_s,
+        parallel=1,
+        timeout_s=config.timeout_s,
+        attempts=config.attempts,
+        longest_wait_s=config.longest_wait_s,
+        max_answer_mib=config.max_answer_mib,
     )
 
 
-def _failure(state: RetryCallState) -> CatalogueUnavailableError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, CatalogueUnavailableError)  # noqa: S101  no other is tried again
-    return error
+def _refused(request: Request, what: str, url: str | None = None) -> CatalogueRefusedError:
+    return CatalogueRefusedError(
+        f"{request.catalogue} at {place(url or request.url)} {what}.",
+        remedy="Check the address and the limits under 'crossmatch' in the surveys file; "
+        "the next run asks again.",
+    )
 
 
 def _finite(value: Any) -> float | None:

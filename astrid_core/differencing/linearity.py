@@ -19,8 +19,8 @@ def require_linear(meta: FrameMeta, name: str) -> None:
     Raises
     ------
     WrongSurveyError
-        If it is marked: plates, images resampled for display, values stored as asinh. No
-        label may come of its differences.
+        If it is marked: plates, images resampled for display, values stored as asinh by a
+        header that does not say how. No label may come of its differences.
     """
     if LINEARITY in meta.assumed:
         raise WrongSurveyError(

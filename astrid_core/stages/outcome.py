@@ -100,5 +100,5 @@ def failure_row(row: Mapping[str, Any], error: Exception) -> Row:
     return dict(row) | {
         "status": "failed",
         "error_type": type(error).__name__,
-        "error_message": readable(message)[:_LONGEST_MESSAGE],
+        "error_message": "\n".join(map(readable, message.splitlines()))[:_LONGEST_MESSAGE],
     }

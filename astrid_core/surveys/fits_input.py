@@ -18,6 +18,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from astrid_core.errors import AstridError, BadFitsError, FrameTooLargeError, NotAnImageError
+from astrid_core.surveys.asinh import linearised
 from astrid_core.surveys.fits_layout import (
     BLOCK_BYTES,
     BYTES_PER_PIXEL,
@@ -161,7 +162,7 @@ def read_image(path: Path, hdu: int, max_frame_mpix: float) -> tuple[F32, fits.H
     Returns
     -------
     data : (ny, nx) float32
-        BSCALE and BZERO applied; NaN where BLANK or NaN.
+        BSCALE and BZERO applied, an asinh scaling undone; NaN where BLANK or NaN.
     header
         As :attr:`ImageInfo.header`.
 
@@ -205,7 +206,7 @@ def read_images(
             info = _image_info(layout, header, primary)
             _check_size(info, layout, path.name, max_frame_mpix)
             content = layout.header_bytes + read_data(stream, layout, path.name)
-            yield info, _decode(content, info, what)
+            yield info, linearised(_decode(content, info, what), info.header)
 
 
 # --- what an HDU is -----------------------------------------------------------------------

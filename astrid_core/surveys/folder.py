@@ -209,7 +209,7 @@ class FolderSurvey:
                 path = Path(folder, name)
                 relative = path.relative_to(root).as_posix()
                 if self._is_wanted(name, relative) and _is_inside(path, root):
-                    yield prefix + readable(relative).replace("\n", "\\n"), path
+                    yield prefix + readable(relative), path
 
     def _is_wanted(self, name: str, relative: str) -> bool:
         if name.startswith(".") or not _FITS_NAME.fullmatch(name):

@@ -5,6 +5,7 @@ the file or the rows.
 """
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from astrid_core.errors import AstridError, BadFitsError, NotAnImageError
 from astrid_core.identity import observation_id, sha256_file
+from astrid_core.surveys.asinh import can_be_linearised, is_asinh
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.fits_input import ImageInfo, image_hdus, read_images
 from astrid_core.surveys.fits_layout import verify_sums
@@ -34,8 +36,9 @@ from astrid_core.text import readable
 INGEST_VERSION = "1"
 LINEARITY = "linearity"
 """Assumed of frames whose values may not be proportional to light: they are never subtracted."""
-_ASINH_CARD = "BSOFTEN"
-"""Of images stored as inverse hyperbolic sines (Pan-STARRS stacks)."""
+LINEARISED = "linearised"
+"""Assumed of frames stored as asinh whose header says how: subtracted, but no label comes of
+them without a person."""
 UNKNOWN = "unknown"
 NANOMAGGY_ZERO_POINT_MAG = 22.5
 """By definition (SDSS; its ugriz are AB to a few hundredths)."""
@@ -248,7 +251,7 @@ def _record(
         filter_band=reader.text("filter_band") or UNKNOWN,
         exposure_s=exposure_s,
         **electronics,
-        zero_point_mag=_zero_point(reader, electronics["unit"]),
+        zero_point_mag=_zero_point(reader, electronics["unit"], exposure_s),
         instrument=reader.text("instrument") or "",
         detector=detector,
         width_pix=image.shape[1],
@@ -294,11 +297,16 @@ def _electronics(reader: HeaderReader) -> dict[str, Any]:
     }
 
 
-def _zero_point(reader: HeaderReader, unit: str) -> float | None:
+def _zero_point(reader: HeaderReader, unit: str, exposure_s: float | None) -> float | None:
     """AB magnitude of one raw unit, by statement or by the unit's own definition."""
     stated = reader.positive("zero_point")
-    stated = None if stated is not None and stated > _FAINTEST_ZERO_POINT_MAG else stated
-    return NANOMAGGY_ZERO_POINT_MAG if stated is None and unit == "nanomaggy" else stated
+    if stated is None:
+        per_second = reader.positive("zero_point_per_s")
+        if per_second is not None and exposure_s:
+            stated = per_second + 2.5 * math.log10(exposure_s)
+    if stated is not None and stated <= _FAINTEST_ZERO_POINT_MAG:
+        return stated
+    return NANOMAGGY_ZERO_POINT_MAG if unit == "nanomaggy" else None
 
 
 def _unstated(
@@ -334,5 +342,8 @@ def _unsure_night(config: SurveyConfig, time: ExposureTime) -> list[str]:
 
 def _unsure_linearity(config: SurveyConfig, header: fits.Header, unit: str) -> list[str]:
     """Linearity is assumed of plates, of images for display and of rescaled values."""
-    is_doubtful = config.is_display_only or unit == "density" or _ASINH_CARD in header
-    return [LINEARITY] if is_doubtful else []
+    if config.is_display_only or unit == "density":
+        return [LINEARITY]
+    if is_asinh(header):
+        return [LINEARISED if can_be_linearised(header) else LINEARITY]
+    return []

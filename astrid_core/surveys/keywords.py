@@ -110,8 +110,10 @@ class KeywordMap(BaseModel):
     instrument: Lookup = _keywords("INSTRUME", "FPA.INSTRUMENT", "CAMERA", "TELESCOP")
     detector: Lookup = _keywords("DETECTOR", "CCDNUM", "CCDID", "CCDNAME", "DETECTID", "CHIP")
     unit: Lookup = _keywords("BUNIT")
-    zero_point: Lookup = _keywords("MAGZERO", "MAGZPT", "ZPMAG", "FPA.ZP")
+    zero_point: Lookup = _keywords("MAGZERO", "MAGZPT", "ZPMAG")
     """AB magnitude of one raw unit in total: not per second, not Vega, not ST (PHOTZPT)."""
+    zero_point_per_s: Lookup = _keywords("FPA.ZP")
+    """AB magnitude of one raw unit per second, where the total one is not stated."""
 
     @model_validator(mode="after")
     def _formats_are_for_dates(self) -> "KeywordMap":

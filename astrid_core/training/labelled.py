@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     and_,
     cast,
+    exists,
     func,
     literal,
     null,
@@ -27,11 +28,13 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import aliased
 
 from astrid_core.curation.consensus import MEASURING, VerdictEvent, standing
 from astrid_core.curation.current import USABLE, is_of_current_run
 from astrid_core.curation.details import of_detections
 from astrid_core.sky import pixel_scale_arcsec
+from astrid_core.surveys.ingest import LINEARISED
 from astrid_core.training.request import MODEL_NEGATIVE_CONFIDENCE, CollectionRequest
 from astrid_core.training.samples import LabelSource
 from dbschema.models import (
@@ -39,15 +42,20 @@ from dbschema.models import (
     Detection,
     DetectionConsensus,
     DifferenceRun,
+    ForcedPhotometry,
     Model,
     ModelRun,
     ObjectDetection,
     Observation,
     PreprocessRun,
     ReferenceFrame,
+    ReferenceMember,
     Survey,
     ValidationEvent,
 )
+
+MIN_FORCED_SNR = 5.0
+"""Least |S/N| of forced photometry that lets the model's word pass for a positive."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,12 @@ _CONSENSUS = (
 def _by_model(
     connection: Connection, request: CollectionRequest, *where: ColumnElement[bool]
 ) -> list[Labelled]:
-    """What the model is sure of, of what nobody has judged."""
+    """What the model is sure of, of what nobody has judged.
+
+    Positives besides must be there at `MIN_FORCED_SNR` when measured at their object's
+    position, and neither side of the subtraction of another instrument or linearised: what
+    differs there may be the instruments.
+    """
     confidence = Detection.confidence_score
     query = _selection(
         null().label("subtype"),
@@ -217,8 +230,10 @@ def _by_model(
         ~Detection.is_validated,
         Detection.n_verdicts == 0,
         is_of_current_run(),
+        ~Observation.assumed.contains([LINEARISED]),
+        ~_has_other_reference(),
         or_(
-            confidence >= request.confidence_threshold,
+            and_(confidence >= request.confidence_threshold, _is_measured()),
             confidence <= MODEL_NEGATIVE_CONFIDENCE,
         ),
     )
@@ -226,10 +241,37 @@ def _by_model(
     return _in_order([_labelled(row, "model", ()) for row in rows], rows)
 
 
+def _is_measured() -> ColumnElement[bool]:
+    """Whether forced photometry finds a detection's object on its own difference image."""
+    return exists().where(
+        ForcedPhotometry.object_id == ObjectDetection.object_id,
+        ForcedPhotometry.difference_run_id == Detection.difference_run_id,
+        func.abs(ForcedPhotometry.snr) >= MIN_FORCED_SNR,
+    )
+
+
+def _has_other_reference() -> ColumnElement[bool]:
+    """Whether a member of the reference is of another instrument, or linearised."""
+    made, member = aliased(PreprocessRun), aliased(Observation)
+    return exists(
+        select(ReferenceMember.reference_id)
+        .join(made, made.run_id == ReferenceMember.preprocess_run_id)
+        .join(member, member.id == made.observation_id)
+        .where(
+            ReferenceMember.reference_id == DifferenceRun.reference_id,
+            ReferenceMember.weight > 0,
+            or_(
+                member.instrument != Observation.instrument,
+                member.assumed.contains([LINEARISED]),
+            ),
+        )
+    )
+
+
 def _window(request: CollectionRequest) -> tuple[ColumnElement[bool], ...]:
     """Conditions on detections: of a request's surveys and window."""
     when: ColumnElement[Any] = func.coalesce(
-        Observation.observation_time, cast(Observation.night, TIMESTAMP(timezone=True))
+        Observation.observation_time, func.timezone("UTC", cast(Observation.night, TIMESTAMP))
     )
     return (Survey.name.in_(request.survey_ids), when >= request.start, when < request.end)
 

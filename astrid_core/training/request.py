@@ -21,8 +21,9 @@ class CollectionRequest(BaseModel):
     """Which detections a dataset is to be made of.
 
     Validated detections, real and bogus, are taken at any confidence. Only where the window
-    holds none do unvalidated ones serve: confident ones as positives, those of at most
-    ``MODEL_NEGATIVE_CONFIDENCE`` as negatives, marked as the model's and never to measure by.
+    holds none do unvalidated ones serve: confident ones that forced photometry confirms as
+    positives, those of at most ``MODEL_NEGATIVE_CONFIDENCE`` as negatives, marked as the
+    model's and never to measure by.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

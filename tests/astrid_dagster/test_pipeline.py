@@ -8,6 +8,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from astrid_core.care.audit import audit
+from astrid_core.care.report import AuditReport
 from astrid_core.errors import ModelUnavailableError
 from astrid_core.extraction.cutouts import read_one_cutout
 from astrid_dagster.assets import NIGHT_ASSETS
@@ -31,6 +33,7 @@ from dbschema.models import (
     SkyObject,
     ValidationEvent,
 )
+from dbschema.transactions import snapshot
 from tests import review
 from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, key
 from tests.deployment import Deployment
@@ -61,9 +64,18 @@ def processed_survey(deployment: Deployment) -> Deployment:
     return deployment
 
 
+def audited(deployed: Deployment) -> AuditReport:
+    with snapshot(deployed.engine) as connection:
+        return audit(connection, deployed.store)
+
+
 def test_a_night_goes_from_files_to_detections(
     processed_survey: Deployment, tmp_path: Path
 ) -> None:
+    found = audited(processed_survey)
+    assert [check.to_json() for check in found.checks if not check.holds] == []
+    assert found["unchanged"].n_seen > 10
+    assert found["whole_object"].n_seen > 0
     assert len(processed_survey.rows(Observation)) == 8
     assert {row["status"] for row in processed_survey.rows(IngestRun)} == {"completed"}
     assert {row["status"] for row in processed_survey.rows(ReferenceFrame)} <= {

@@ -148,7 +148,7 @@ class ArchiveSession(requests.Session):
         with self._exchange(request, follow=True) as response:
             yield response
 
-    def refused(self, url: str, what: str) -> SurveyRefusedError:
+    def refused(self, url: str, what: str) -> AstridError:
         """The error of an answer that is no use."""
         return SurveyRefusedError(
             f"Survey '{self.survey}': {place(url)} {what}.",
@@ -156,7 +156,7 @@ class ArchiveSession(requests.Session):
             "has changed or wants credentials, its options must say so.",
         )
 
-    def unavailable(self, url: str, what: str, **details: object) -> SurveyUnavailableError:
+    def unavailable(self, url: str, what: str, **details: object) -> AstridError:
         """The error of an archive that fails for the moment."""
         return SurveyUnavailableError(
             f"Survey '{self.survey}': {place(url)} {what}.",

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, create_engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from astrid_core.detection.planes import planes_reader
@@ -27,11 +27,22 @@ from astrid_core.training.splits import Place
 from astrid_stack.objectstore import EmbeddedObjectStore
 from astrid_stack.postgres import EmbeddedPostgres
 from dbschema.migrate import upgrade
-from dbschema.models import Detection, TrainingDataset, TrainingSample
+from dbschema.models import (
+    Detection,
+    DifferenceRun,
+    ForcedPhotometry,
+    ObjectDetection,
+    Observation,
+    PreprocessRun,
+    ReferenceFrame,
+    ReferenceMember,
+    TrainingDataset,
+    TrainingSample,
+)
 from dbschema.transactions import transaction_at
 from tests import rows
 from tests.conftest import copy_of, make_bucket
-from tests.review import expert, judge
+from tests.review import expert, judge, store_object
 from tests.sky_to_learn_from import FWHM, NIGHTS, PLACES, Sky, make_pair, store_sky
 
 REQUEST = CollectionRequest(
@@ -174,7 +185,8 @@ def test_unvalidated_ones_serve_only_where_nothing_is_validated(
     bare_engine: Engine, store: ObjectStore, tmp_path: Path
 ) -> None:
     with bare_engine.begin() as connection:
-        store_sky(connection, store, n_fields=2, judged=False, confidence=0.95)
+        sky = store_sky(connection, store, n_fields=2, judged=False, confidence=0.95)
+        measure_all(connection, sky)
     collected, _ = collect(bare_engine, store, tmp_path / "a")
     status, reason = collected.status
     assert status == "provisional"
@@ -187,6 +199,72 @@ def test_unvalidated_ones_serve_only_where_nothing_is_validated(
         judge(connection, expert(connection), detection, "bogus")
     with pytest.raises(TooFewGroupsError):
         collect(bare_engine, store, tmp_path / "b")
+
+
+def test_the_models_word_is_no_positive_without_forced_photometry(
+    bare_engine: Engine, store: ObjectStore, tmp_path: Path
+) -> None:
+    with bare_engine.begin() as connection:
+        sky = store_sky(connection, store, n_fields=2, judged=False, confidence=0.95)
+        measure_all(connection, sky)
+        faint, masked = (sky.detections[0, NIGHTS[0]][place] for place in (0, 2))
+        for detection, snr in ((faint, -4.9), (masked, None)):
+            of_it = ForcedPhotometry.object_id == (
+                select(ObjectDetection.object_id)
+                .where(ObjectDetection.detection_id == detection)
+                .scalar_subquery()
+            )
+            connection.execute(update(ForcedPhotometry).where(of_it).values(snr=snr))
+    collected, _ = collect(bare_engine, store, tmp_path / "a")
+    taken = {UUID(r.metadata["detection_id"]) for r in collected.records}
+    everything = {one for found in sky.detections.values() for one in found}
+    assert everything - taken == {faint, masked}
+
+
+@pytest.mark.parametrize("doubt", ["science", "reference", "instrument", "none", "rejected"])
+def test_the_model_has_no_say_where_instruments_differ(
+    bare_engine: Engine, store: ObjectStore, tmp_path: Path, doubt: str
+) -> None:
+    """Doubts: which side was made linear, or a reference of another instrument."""
+    with bare_engine.begin() as connection:
+        sky = store_sky(connection, store, n_fields=2, judged=False, confidence=0.95)
+        measure_all(connection, sky)
+        changes: dict[str, Any] = {"night": NIGHTS[0] - dt.timedelta(days=30)}
+        if doubt == "reference":
+            changes["assumed"] = ["linearised"]
+        if doubt in ("instrument", "rejected"):
+            changes["instrument"] = "another"
+        early = rows.observation_row(50, field="F0", **changes)
+        processed, reference = rows.preprocess_row(early), rows.reference_row("F0")
+        member = rows.member_row(reference, processed, weight=0.0 if doubt == "rejected" else 1.0)
+        for table, row in (
+            (Observation, early),
+            (PreprocessRun, processed),
+            (ReferenceFrame, reference),
+            (ReferenceMember, member),
+        ):
+            rows.add(connection, table, row)
+        of_field = select(Observation.id).where(Observation.field == "F0")
+        connection.execute(
+            update(DifferenceRun)
+            .where(DifferenceRun.observation_id.in_(of_field))
+            .values(reference_id=reference["run_id"])
+        )
+        if doubt == "science":
+            science = update(Observation).where(
+                Observation.field == "F0", Observation.id != early["id"]
+            )
+            connection.execute(science.values(assumed=["linearised"]))
+    collected, _ = collect(bare_engine, store, tmp_path / "a")
+    fields = {r.metadata["field"] for r in collected.records}
+    assert fields == ({"F0", "F1"} if doubt in ("none", "rejected") else {"F1"})
+
+
+def measure_all(connection: Connection, sky: Sky) -> None:
+    """An object of every detection, measured at S/N 8 on its own image."""
+    for found in sky.detections.values():
+        for detection in found:
+            store_object(connection, [detection], [4.0])
 
 
 def test_nothing_to_take_is_said_with_three_remedies(

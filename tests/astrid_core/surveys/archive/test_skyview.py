@@ -20,7 +20,7 @@ from astrid_core.stages.difference import DifferenceTask, difference
 from astrid_core.stages.ingest import ingest_night
 from astrid_core.stages.reference import plan_references, reference
 from astrid_core.surveys.config import SurveyConfig
-from astrid_core.surveys.ingest import LINEARITY, ingest_file
+from astrid_core.surveys.ingest import LINEARITY
 from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.registry import open_survey
 from tests.archive_server import ArchiveServer, html
@@ -118,21 +118,6 @@ def test_its_observations_are_marked(archive: ArchiveServer, tmp_path: Path) -> 
     [child] = first.children
     assert LINEARITY in child["assumed"]
     assert child["field"] == "field-1"  # as its header says
-
-
-def test_a_linear_survey_is_not_marked_and_a_stack_of_asinh_is(tmp_path: Path) -> None:
-    config = SurveyConfig.model_validate(
-        {"name": "mine", "adapter": "simulated", "references": {"name": "none"}}
-    )
-    assumed = {}
-    for name, cards in {"linear": {}, "asinh": {"BSOFTEN": 12.5, "BOFFSET": 3.0}}.items():
-        path = tmp_path / f"{name}.fits"
-        path.write_bytes(tiny_fits(1, **cards))
-        [record] = ingest_file(SourceFile(name, path), config, NIGHT, 4.0).observations
-        assumed[name] = record.assumed
-
-    assert LINEARITY not in assumed["linear"]
-    assert LINEARITY in assumed["asinh"]
 
 
 @pytest.mark.parametrize("names", [{"nights": ["2020-01-01"]}, {"include": ["*"]}])
