@@ -42,6 +42,7 @@ _CARD_BYTES = 80
 _MOST_CONTINUED = 100
 """Cards that one string may go on for: 6,700 characters. astropy takes seconds for thousands."""
 _MASK32 = 0xFFFFFFFF
+_MOST_BYTES = 2**62
 _READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 """What the decompressors raise on damaged or cut-off streams."""
 
@@ -288,7 +289,14 @@ def _data_bytes(header: fits.Header, name: str, index: int) -> int:
             bitpix=bits,
             axes=axes,
         )
-    return abs(bits) // 8 * n_groups * (n_parameters + n_values)
+    n_bytes = abs(bits) // 8 * n_groups * (n_parameters + n_values)
+    if n_bytes > _MOST_BYTES:
+        raise FrameTooLargeError(
+            f"{name}: HDU {index} announces more data than any file holds.",
+            remedy="Fetch the file again; it is damaged.",
+            n_axes=n_axes,
+        )
+    return n_bytes
 
 
 def _skip_to(stream: BinaryIO, end: int, end_of_data: int, what: str) -> None:

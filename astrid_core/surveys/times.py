@@ -30,8 +30,8 @@ _SCALES = {
     "TDB": "tdb",
 }
 _JD_OF_MJD_0 = 2400000.5
-_MJD_RANGE = (0.0, 120000.0)
-_LONGEST_S = 86400.0 * _MJD_RANGE[1]
+MJD_RANGE = (0.0, 120000.0)
+_LONGEST_S = 86400.0 * MJD_RANGE[1]
 _YEARS = range(1858, 2188)
 """The same in years: what lies outside is no date."""
 
@@ -136,7 +136,7 @@ def _zone_seconds(zone: str | None) -> float:
 
 def _exposure_time(middle: Time, date: dt.date | None, *, is_start: bool) -> ExposureTime:
     """The middle as columns have it; no time where no calendar goes as far."""
-    if not _MJD_RANGE[0] < float(middle.mjd) < _MJD_RANGE[1]:  # an exposure may be of any length
+    if not MJD_RANGE[0] < float(middle.mjd) < MJD_RANGE[1]:  # an exposure may be of any length
         return ExposureTime(None, None, date)
     return ExposureTime(
         # A middle within a leap second, which datetime has not, is told as the next second.
@@ -198,7 +198,7 @@ def _as_mjd(text: str) -> float | None:
     if number is None:
         return None
     mjd = number - _JD_OF_MJD_0 if number > _JD_OF_MJD_0 else number
-    return mjd if _MJD_RANGE[0] < mjd < _MJD_RANGE[1] else None
+    return mjd if MJD_RANGE[0] < mjd < MJD_RANGE[1] else None
 
 
 def _moment(reader: HeaderReader, quantity: str, scale: str) -> Time | None:

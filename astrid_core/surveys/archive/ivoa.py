@@ -25,12 +25,13 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 from pyvo.dal.adhoc import DatalinkResults
 
-from astrid_core.errors import AstridError, SurveyRefusedError
+from astrid_core.errors import SurveyRefusedError
 from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.listing import (
     Corners,
     ListedImage,
     circle,
+    is_date,
     is_wanted_file,
     matches,
     mjd_around,
@@ -39,7 +40,7 @@ from astrid_core.surveys.archive.listing import (
 )
 from astrid_core.surveys.archive.mast_config import Cone
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
+from astrid_core.surveys.archive.session import ArchiveSession, own_error
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.votable import why_refused
 
@@ -98,9 +99,8 @@ class IvoaFinder:
             return []
         found: dict[str, ListedImage] = {}
         for cone in self._options.cones:
-            for row in self._rows(cone, first, last):
-                image = self._image(row, cone)
-                if image is not None and first <= image.night <= last:
+            for image in self._images(self._rows(cone, first, last), cone):
+                if first <= image.night <= last:
                     found.setdefault(image.product.url, image)
         return list(found.values())
 
@@ -264,6 +264,15 @@ class IvoaFinder:
             "t_max": row.get("t_max"),
         }
 
+    def _images(self, rows: list[Row], cone: Cone) -> list[ListedImage]:
+        """Images among rows, whose columns may hold anything."""
+
+        def read() -> list[ListedImage]:
+            images = (self._image(row, cone) for row in rows)
+            return [image for image in images if image is not None]
+
+        return self._asked(self._url, read)
+
     def _image(self, row: Row, cone: Cone) -> ListedImage | None:
         """An image that was asked for: every rule is applied again, on our side."""
         begun, url = row.get("t_min"), row.get("access_url")
@@ -278,6 +287,8 @@ class IvoaFinder:
             return None
         ended = row.get("t_max")
         middle = (float(begun) + float(begun if ended is None else ended)) / 2
+        if not is_date(middle):
+            return None
         size = _bytes(row.get("access_estsize"), _KIB) or _bytes(row.get("access_bytes"), 1)
         return ListedImage(
             # What is listed is an estimate: it serves plans and limits, and proves nothing.
@@ -333,23 +344,6 @@ class _Tables:
         if why_not is not None:
             raise self._session.refused(str(response.url), f"answers a table that {why_not}")
         return response
-
-
-def own_error(error: BaseException | None) -> AstridError | None:
-    """Our own error behind a library's: it may be its cause, by any of three names."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        if isinstance(one, AstridError):
-            return one
-        seen.add(id(one))
-        wrapped = getattr(one, "cause", None)
-        behind = wrapped if isinstance(wrapped, BaseException) else None
-        waiting += [one.__context__, behind, one.__cause__]
-    return None
 
 
 def file_name(url: str, publisher_id: str) -> str:

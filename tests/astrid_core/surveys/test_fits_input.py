@@ -458,6 +458,18 @@ def test_images_that_a_name_does_not_tell_apart_are_numbered(tmp_path, cards, ta
     assert _tags(path) == tags
 
 
+def test_more_bytes_than_can_be_counted_are_refused(tmp_path):
+    """Of hundreds of axes of a million: the error's own number could not be printed."""
+    path = tmp_path / "a.fits"
+    axes = [f"NAXIS{axis}".ljust(8).encode() + b"= 1000000" for axis in range(1, 1000)]
+    path.write_bytes(
+        _cards(b"SIMPLE  =                    T", b"BITPIX  = 8", b"NAXIS   = 999", *axes)
+    )
+    with pytest.raises(FrameTooLargeError, match="more data than any file holds") as caught:
+        image_hdus(path, LIMIT_MPIX)
+    assert "n_axes=999" in str(caught.value)
+
+
 @pytest.mark.parametrize("number", [b"1000", b"9223372036854775808"])
 def test_impossible_axes_of_tiles_are_refused(tmp_path, number):
     path = _write(tmp_path / "a.fz", fits.PrimaryHDU(), fits.CompImageHDU(np.ones((16, 16), "i2")))
