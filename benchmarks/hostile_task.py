@@ -11,6 +11,7 @@ column that is neither known nor assumed.
 """
 
 import json
+import logging
 import math
 import os
 import resource
@@ -287,6 +288,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
+    logging.getLogger("astropy").setLevel(logging.ERROR)
     made = made_bases(asked["seed"])
     real: list[Base] = list(real_bases(Path(asked["data"]) if asked["data"] else None))
     gauntlet = Gauntlet(make_engine(asked["database_url"]), Path(asked["scratch"]))
