@@ -17,11 +17,11 @@ REFERENCE ?=
 REVIEW ?=
 TRAIN ?=
 
-.PHONY: help demo test up down lint bench
+.PHONY: help demo test up down lint audit bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo "also: make up | down | lint | bench"
+	@echo "also: make up | down | lint | audit | bench"
 
 demo: $(STAMP)
 	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(filter 0,$(REVIEW)),--no-review) $(if $(TRAIN),--train)
@@ -39,6 +39,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy .ci/audit.py
+
+audit: $(STAMP)
+	$(BIN)/python .ci/audit.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.night

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,7 +204,8 @@ def image_hdu(
     header = fits.Header()
     if wcs is not None:
         header.update(wcs.to_header(relax=True))
-    header.update(cards)
+    for keyword, value in cards.items():
+        header[keyword] = _spelled(value)
     return fits.ImageHDU(data, header=header, name=name)
 
 
@@ -270,7 +272,7 @@ def meta_header(meta: FrameMeta, provenance: dict[str, str] | None = None) -> fi
     for card, name in _META_CARDS:
         value = getattr(meta, name)
         if value is not None:
-            header[card] = value
+            header[card] = _spelled(value)
     header["ASSUMED"] = ",".join(meta.assumed)
     header.update(provenance or {})
     return header
@@ -285,8 +287,23 @@ def read_meta(header: fits.Header) -> FrameMeta:
         night=dt.date.fromisoformat(header["NIGHT"]),
         observation_time=None if time is None else dt.datetime.fromisoformat(time),
         assumed=tuple(assumed.split(",")) if assumed else (),
-        **{name: header.get(card) for card, name in _META_CARDS},
+        **{name: _read(header.get(card)) for card, name in _META_CARDS},
     )
+
+
+def _spelled(value: Any) -> Any:
+    """A card's value, a text in the ASCII that cards take, as JSON spells it."""
+    return json.dumps(value)[1:-1] if isinstance(value, str) else value
+
+
+def _read(value: Any) -> Any:
+    """A card's value; a text as it was before it was spelled."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(f'"{value}"')
+    except ValueError:  # of a file of former versions, which held texts as they were
+        return value
 
 
 def native(array: NDArray[Any], dtype: Any) -> NDArray[Any]:

@@ -35,7 +35,12 @@ def name_in(host: str) -> str | None:
 
 def is_foreign(origin: str | None, host: str) -> bool:
     """Whether an ``Origin`` header names another site than the ``Host`` header does."""
-    return origin is not None and urlsplit(origin).netloc != host
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != host
+    except ValueError:  # 'http://[' names no site, least of all this one
+        return True
 
 
 def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
 from urllib.parse import urlsplit
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 from astropy.io.votable import parse
-from astropy.io.votable.exceptions import VOWarning
 
 from astrid_core.crossmatch.config import ServiceConfig
 from astrid_core.errors import (
@@ -25,6 +23,7 @@ from astrid_core.errors import (
 )
 from astrid_core.surveys.archive.config import ArchiveOptions
 from astrid_core.surveys.archive.session import ArchiveSession, place
+from astrid_core.votable import why_refused
 
 _VOTABLE = re.compile(rb"<(?:\w+:)?VOTABLE\b")
 _TAG = re.compile(r"<[^>]*>")
@@ -152,11 +151,15 @@ def read_votable(body: bytes, request: Request) -> Columns:
     if not _VOTABLE.search(body[:4096]):
         said = " ".join(_TAG.sub(" ", body[:2048].decode("utf-8", "replace")).split())[:120]
         raise _refused(request, f"answered no VOTable but '{said}'")
+    why_not = why_refused(body)
+    if why_not is not None:
+        raise _refused(request, f"answered a VOTable that {why_not}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # services depart from the standard in small ways
             document = parse(BytesIO(body), verify="ignore")
-    except (VOWarning, ExpatError, ValueError, TypeError, IndexError, OSError) as error:
+    except Exception as error:
+        # astropy and the parsers under it raise whatever they do on what they cannot read.
         raise _refused(request, f"answered a broken VOTable ({error})") from error
     infos = [*document.infos, *(info for resource in document.resources for info in resource.infos)]
     for info in (info for info in infos if info.name == "QUERY_STATUS"):

@@ -7,7 +7,6 @@ is learned from them (``fit``).
 
 import os
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -183,7 +182,8 @@ def read_shard(path: Path) -> Shard:
                 sky=str(arrays["sky"]),
                 split=split,  # type: ignore[arg-type]
             )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # NumPy, zipfile and zlib raise whatever they do on what they cannot read.
         raise AstridError(
             f"{path} is not a training shard: {error}",
             remedy="Delete it and run the generate step again; it makes what is missing.",

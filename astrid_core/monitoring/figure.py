@@ -44,6 +44,7 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.facecolor": PAPER,
     "text.color": INK,
+    "text.parse_math": False,  # filters are named by headers: a '$' begins no formula
 }
 
 

@@ -1,6 +1,7 @@
 """Quality of a night, frame by frame: what is measured, what is in range, what is not."""
 
 import datetime as dt
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -134,7 +135,7 @@ def frame_records(
                     name: float(row[name])
                     for row, names in stages
                     for name in names
-                    if row.get(name) is not None
+                    if row.get(name) is not None and math.isfinite(row[name])
                 },
             )
         )

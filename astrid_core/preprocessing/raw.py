@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from astrid_core.frame import FrameMeta
 from astrid_core.preprocessing.astrometry import trustworthy_wcs
-from astrid_core.surveys.fits_input import read_image
+from astrid_core.surveys.fits_input import MIN_SIDE_PIX, read_image
 
 F32 = NDArray[np.float32]
 
@@ -109,7 +109,7 @@ def trim(raw: RawFrame) -> RawFrame:
     applied, and ``overscan`` is then named among the assumed values.
     """
     bias = _section(raw.header, "BIASSEC", raw.data.shape)
-    keep = _section(raw.header, "TRIMSEC", raw.data.shape)
+    keep = _section(raw.header, "TRIMSEC", raw.data.shape, MIN_SIDE_PIX)
     stated = any(_stated(raw.header, card) for card in ("BIASSEC", "TRIMSEC"))
     if bias is None and keep is None:
         if not stated:
@@ -139,13 +139,20 @@ def _stated(header: fits.Header, card: str) -> bool:
     return isinstance(header.get(card), str) and bool(header[card].strip())
 
 
-def _section(header: fits.Header, card: str, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
-    """FITS section ``[x1:x2,y1:y2]`` (1-based, inclusive) as slices; None if it does not fit."""
+def _section(
+    header: fits.Header, card: str, shape: tuple[int, ...], least_pix: int = 2
+) -> tuple[slice, slice] | None:
+    """FITS section ``[x1:x2,y1:y2]`` (1-based, inclusive) as slices; None if it does not fit.
+
+    Nor does one that is narrower than ``least_pix``.
+    """
     match = _SECTION.fullmatch(str(header.get(card, "")).strip())
     if match is None:
         return None
     x1, x2, y1, y2 = (int(number) for number in match.groups())
     if not (1 <= x1 < x2 <= shape[1] and 1 <= y1 < y2 <= shape[0]):
+        return None
+    if min(x2 - x1, y2 - y1) + 1 < least_pix:
         return None
     return slice(y1 - 1, y2), slice(x1 - 1, x2)
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 
-from astrid_core.errors import AstridError, CalibrationError
+from astrid_core.errors import CalibrationError
 from astrid_core.identity import derive_id
 from astrid_core.preprocessing.calibrate import MasterCalibration, build_calibration
 from astrid_core.preprocessing.raw import read_raw
@@ -102,7 +102,7 @@ def _build(survey: str, rows: Sequence[Row], bench: Bench) -> Master:
             with bench.fetched(row["raw_fits_path"], row["raw_sha256"]) as path:
                 frames.append(read_raw(path, row | {"survey": survey}, bench.max_frame_mpix))
         calibration = build_calibration(frames)
-    except AstridError as error:
+    except Exception as error:  # noqa: BLE001  frames that cannot be combined cost no night
         return Master(ids, sha256s, None, f"{type(error).__name__}: {error}")
     path = bench.scratch / f"master-{derive_id('master', *ids)}.npz"
     _write(calibration, path)

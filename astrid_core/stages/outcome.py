@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from astrid_core.errors import AstridError
+from astrid_core.text import readable
 
 Row = dict[str, Any]
+
+_LONGEST_MESSAGE = 4000
+"""Characters: libraries' messages quote what they could not read, however long."""
 
 
 @dataclass(frozen=True)
@@ -96,5 +100,5 @@ def failure_row(row: Mapping[str, Any], error: Exception) -> Row:
     return dict(row) | {
         "status": "failed",
         "error_type": type(error).__name__,
-        "error_message": message,
+        "error_message": "\n".join(map(readable, message.splitlines()))[:_LONGEST_MESSAGE],
     }

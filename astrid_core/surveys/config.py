@@ -36,6 +36,9 @@ _OPTIONS_OF_ADAPTER = {
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
+_MOST_VALUES = 100_000
+"""Of a surveys file; the packaged one has some hundreds."""
+
 Glob = str
 
 
@@ -322,16 +325,47 @@ def variables_named(survey: str, path: Path | None = None) -> list[tuple[str, st
 
 def _content(source: Path) -> Any:
     try:
-        return yaml.safe_load(source.read_text(encoding="utf-8"))
+        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+        _count(content, {}, _MOST_VALUES)
+        return content
     except OSError as error:
         raise ConfigurationError(
             f"Surveys file {source} cannot be read: {error.strerror or error}.",
             remedy="Point ASTRID_SURVEYS_FILE at an existing file, or unset it.",
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # Of a date or number that is none (2025-13-45) YAML raises plain ValueErrors.
         raise ConfigurationError(
             f"Surveys file {source} is not YAML: {error}", remedy="Correct the named line."
         ) from error
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"Surveys file {source} is nested too deeply, or within itself.",
+            remedy="Write its values out.",
+        ) from error
+
+
+def _count(content: Any, seen: dict[int, int], most: int) -> int:
+    """Values that a document stands for, each reference to an anchor as often as it is made.
+
+    Raises
+    ------
+    ValueError
+        If they are more than ``most``: few lines of anchors can stand for billions.
+    """
+    if id(content) in seen:
+        return seen[id(content)]
+    inner: list[Any] = []
+    if isinstance(content, Mapping):
+        inner = list(content.values())
+    elif isinstance(content, list):
+        inner = content
+    total = 1 + sum(_count(value, seen, most) for value in inner)
+    if total > most:
+        raise ValueError(f"it stands for more than {most} values")
+    if inner:  # small values may share an identity, and are one each
+        seen[id(content)] = total
+    return total
 
 
 def require_resolved(config: SurveyConfig) -> None:

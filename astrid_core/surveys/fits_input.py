@@ -7,7 +7,9 @@ What does not: what the header says about the exposure (``ingest``).
 import io
 import re
 import warnings
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ F32 = NDArray[np.float32]
 
 MIN_SIDE_PIX = 8
 """Images narrower than this hold no measurable sky."""
+MAX_IMAGES = 256
+"""Sky images of one file; the largest mosaic cameras have 189."""
 
 _SCIENCE_NAMES = frozenset({"SCI", "SCIENCE", "IMAGE"})
 _COMPANION_NAME = re.compile(
@@ -50,6 +54,7 @@ _COMPANION_FILE = re.compile(
     r"(?=[_.\- ]|$)",
     re.IGNORECASE,
 )
+_SOUND_NAME = re.compile(r"[A-Za-z0-9_.+\- ]{1,40}")
 _NOT_INHERITED = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|"
     r"DATASUM|EXTNAME|EXTVER|EXTLEVEL|INHERIT|NEXTEND|END|COMMENT|HISTORY|"
@@ -67,7 +72,8 @@ class ImageInfo:
     index
         HDU index; 0 is the primary.
     tag
-        ``SCI,1`` (EXTNAME, EXTVER), else the index: how the HDU is named in archive ids.
+        ``SCI,1`` (EXTNAME, EXTVER) where no other image of the file is called so, else the
+        index: how the HDU is named in archive ids.
     shape
         (ny, nx).
     header
@@ -120,13 +126,17 @@ def image_hdus(path: Path, max_frame_mpix: float) -> list[ImageInfo]:
             info = _image_info(layout, header, primary)
             _check_size(info, layout, path.name, max_frame_mpix)
             found.append(info)
+            if len(found) > MAX_IMAGES:
+                raise BadFitsError(
+                    f"{path.name} holds more than {MAX_IMAGES} images.", remedy="Split the file."
+                )
     named = [info for info in found if _name(info.header).upper() in _SCIENCE_NAMES]
     if not found:
         raise NotAnImageError(
             f"{path.name} holds no sky image: {'; '.join(refused)}.",
             remedy="Nothing to do if this is right; else exclude it, or name its image SCI.",
         )
-    return named or found
+    return _told_apart(named or found)
 
 
 def primary_header(path: Path, max_frame_mpix: float) -> fits.Header:
@@ -163,26 +173,40 @@ def read_image(path: Path, hdu: int, max_frame_mpix: float) -> tuple[F32, fits.H
     FrameTooLargeError
         If the image exceeds ``max_frame_mpix``, or a compressed tile what it should hold.
     """
-    primary: fits.Header | None = None
-    with open_stream(path) as stream:
-        for layout in walk(stream, path.name, max_frame_mpix):
-            header = image_header(layout.header)
-            primary = header if primary is None else primary
-            if layout.index < hdu:
-                continue
-            why_not = _why_not_an_image(layout, header)
-            if why_not:
-                raise NotAnImageError(
-                    f"{path.name}: HDU {hdu} {why_not}.", remedy="Ingest the file again."
-                )
-            info = _image_info(layout, header, primary)
-            _check_size(info, layout, path.name, max_frame_mpix)
-            content = layout.header_bytes + read_data(stream, layout, path.name)
-            pixels = _decode(content, info, f"{path.name}: HDU {hdu}")
-            return linearised(pixels, info.header), info.header
+    for info, data in read_images(path, {hdu}, max_frame_mpix):
+        return data, info.header
     raise BadFitsError(
         f"{path.name} has no HDU {hdu}.", remedy="Ingest the file again; it has changed."
     )
+
+
+def read_images(
+    path: Path, hdus: Container[int], max_frame_mpix: float
+) -> Iterator[tuple[ImageInfo, F32]]:
+    """Images of one file in order, as :func:`read_image` reads one; the file is read once.
+
+    Raises
+    ------
+    BadFitsError, FrameTooLargeError
+        As :func:`read_image` does, when the image's turn comes.
+    """
+    primary: fits.Header | None = None
+    with open_stream(path) as stream:
+        for layout in walk(stream, path.name, max_frame_mpix):
+            if primary is not None and layout.index not in hdus:
+                continue
+            header = image_header(layout.header)
+            primary = header if primary is None else primary
+            if layout.index not in hdus:
+                continue
+            what = f"{path.name}: HDU {layout.index}"
+            why_not = _why_not_an_image(layout, header)
+            if why_not:
+                raise NotAnImageError(f"{what} {why_not}.", remedy="Ingest the file again.")
+            info = _image_info(layout, header, primary)
+            _check_size(info, layout, path.name, max_frame_mpix)
+            content = layout.header_bytes + read_data(stream, layout, path.name)
+            yield info, linearised(_decode(content, info, what), info.header)
 
 
 # --- what an HDU is -----------------------------------------------------------------------
@@ -244,22 +268,30 @@ def _name(header: fits.Header) -> str:
 
 
 def _tag(layout: HduLayout) -> str:
-    name = _name(layout.header)
-    if not name or layout.index == 0:
-        return str(layout.index)
-    return f"{name},{layout.header.get('EXTVER', 1)}"
+    name, version = _name(layout.header), layout.header.get("EXTVER", 1)
+    is_sound = _SOUND_NAME.fullmatch(name) and isinstance(version, int)
+    return f"{name},{version}" if is_sound and layout.index else str(layout.index)
+
+
+def _told_apart(images: list[ImageInfo]) -> list[ImageInfo]:
+    """Images of a file, those of one name by their indices."""
+    counts = Counter(image.tag for image in images)
+    return [
+        replace(image, tag=str(image.index)) if counts[image.tag] > 1 else image for image in images
+    ]
 
 
 def _inherit(header: fits.Header, primary: fits.Header, index: int) -> fits.Header:
     """Header with its gaps filled from the primary's (FITS standard appendix K)."""
     if index == 0:
         return header
-    merged = header.copy()
+    seen = {"", *header}
+    inherited = []
     for card in primary.cards:
-        keyword = card.keyword
-        if keyword and keyword not in merged and not _NOT_INHERITED.fullmatch(keyword):
-            merged.append(card)
-    return merged
+        if card.keyword not in seen and not _NOT_INHERITED.fullmatch(card.keyword):
+            inherited.append(card)
+            seen.add(card.keyword)
+    return fits.Header([*header.cards, *inherited])  # at once: appending takes ever longer
 
 
 # --- limits -------------------------------------------------------------------------------

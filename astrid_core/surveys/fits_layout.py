@@ -27,8 +27,10 @@ from astropy.io import fits
 from astrid_core.errors import BadFitsError, FrameTooLargeError
 
 BLOCK_BYTES = 2880
-MAX_HEADER_BYTES = 4000 * BLOCK_BYTES
-"""144,000 cards; the largest real headers have some thousands."""
+MAX_HEADER_BYTES = 400 * BLOCK_BYTES
+"""14,400 cards; the largest real headers have some thousands. A second to parse."""
+MAX_HEADERS_BYTES = 8 * MAX_HEADER_BYTES
+"""Of all HDUs together."""
 MAX_HDUS = 2000
 MAX_FRAMES_PER_FILE = 64
 """A file may hold this many frames of the largest size (mosaic cameras), tables included."""
@@ -36,7 +38,11 @@ BYTES_PER_PIXEL = 8
 
 _CHUNK_BYTES = 1 << 20
 _END_CARD = re.compile(rb"END {77}")
+_CARD_BYTES = 80
+_MOST_CONTINUED = 100
+"""Cards that one string may go on for: 6,700 characters. astropy takes seconds for thousands."""
 _MASK32 = 0xFFFFFFFF
+_MOST_BYTES = 2**62
 _READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 """What the decompressors raise on damaged or cut-off streams."""
 
@@ -119,11 +125,17 @@ def walk(stream: BinaryIO, name: str, max_frame_mpix: float) -> Iterator[HduLayo
         If the announced data would exceed what a file may hold.
     """
     limit_bytes = int(max_frame_mpix * 1e6) * BYTES_PER_PIXEL * MAX_FRAMES_PER_FILE
-    position = 0
+    position = n_header_bytes = 0
     for index in range(MAX_HDUS):
         header_bytes = _read_header(stream, name, index)
         if header_bytes is None:
             return
+        n_header_bytes += len(header_bytes)
+        if n_header_bytes > MAX_HEADERS_BYTES:
+            raise BadFitsError(
+                f"{name} has more than {MAX_HEADERS_BYTES} bytes of headers.",
+                remedy="Split the file.",
+            )
         header, unreadable = _parse_header(header_bytes, name, index)
         n_bytes = _data_bytes(header, name, index)
         layout = HduLayout(index, header, unreadable, header_bytes, n_bytes)
@@ -217,11 +229,12 @@ def _parse_header(
     astropy parses a card when it is first asked for and raises there; parsed here, no
     later reader of the header meets a broken one.
     """
-    readable, unreadable = [], []
+    readable: list[fits.Card] = []
+    sound, unreadable = _without_endless(header_bytes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd but readable is no news
-            for card in fits.Header.fromstring(header_bytes).cards:
+            for card in fits.Header.fromstring(sound).cards:
                 try:
                     _ = card.value, card.comment
                 except (ValueError, fits.VerifyError):
@@ -234,6 +247,23 @@ def _parse_header(
             f"{name}: header of HDU {index} cannot be parsed: {error}.",
             remedy="Fetch the file again; it is damaged.",
         ) from error
+
+
+def _without_endless(header_bytes: bytes) -> tuple[bytes, list[str]]:
+    """A header without strings that go on over too many cards, and their keywords."""
+    if header_bytes.count(b"CONTINUE") <= _MOST_CONTINUED:
+        return header_bytes, []
+    starts = range(0, len(header_bytes), _CARD_BYTES)
+    strings: list[list[bytes]] = []
+    for card in (header_bytes[start : start + _CARD_BYTES] for start in starts):
+        if card.startswith(b"CONTINUE") and strings:
+            strings[-1].append(card)
+        else:
+            strings.append([card])
+    kept = [cards for cards in strings if len(cards) <= _MOST_CONTINUED]
+    endless = [cards for cards in strings if len(cards) > _MOST_CONTINUED]
+    keywords = [cards[0][:8].decode("ascii", "replace").strip() for cards in endless]
+    return b"".join(card for cards in kept for card in cards), keywords
 
 
 def _data_bytes(header: fits.Header, name: str, index: int) -> int:
@@ -259,7 +289,14 @@ def _data_bytes(header: fits.Header, name: str, index: int) -> int:
             bitpix=bits,
             axes=axes,
         )
-    return abs(bits) // 8 * n_groups * (n_parameters + n_values)
+    n_bytes = abs(bits) // 8 * n_groups * (n_parameters + n_values)
+    if n_bytes > _MOST_BYTES:
+        raise FrameTooLargeError(
+            f"{name}: HDU {index} announces more data than any file holds.",
+            remedy="Fetch the file again; it is damaged.",
+            n_axes=n_axes,
+        )
+    return n_bytes
 
 
 def _skip_to(stream: BinaryIO, end: int, end_of_data: int, what: str) -> None:

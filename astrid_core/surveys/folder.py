@@ -23,8 +23,9 @@ from astrid_core.surveys.plan import FolderPlan, make_plan
 from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.sky import SkyPosition, sky_field, sky_position
 from astrid_core.surveys.times import ExposureTime, exposure_time, night_of
+from astrid_core.text import readable
 
-_FITS_NAME = re.compile(r".+\.(fits?|fts|fz)(\.(gz|bz2|fz))?", re.IGNORECASE)
+_FITS_NAME = re.compile(r".+\.(fits?|fts|fz)(\.(gz|bz2|fz))?", re.IGNORECASE | re.DOTALL)
 _SAME_POINTING = 0.35
 """Centres closer than this part of an image's diagonal are one pointing: half its side."""
 
@@ -136,6 +137,14 @@ class FolderSurvey:
         return found
 
     def _summarise(self, name: str, path: Path) -> FileSummary:
+        """What a file's headers say; one that nobody foresaw is listed, for ingest to report."""
+        try:
+            return self._read(name, path)
+        except Exception as error:  # noqa: BLE001  one file never costs the survey
+            why_not = readable(f"unexpected {type(error).__name__}: {error}")
+            return FileSummary(name, self._rule.fallback, False, why_not)
+
+    def _read(self, name: str, path: Path) -> FileSummary:
         try:
             image = image_hdus(path, self._max_frame_mpix)[0]
         except AstridError as error:
@@ -161,10 +170,10 @@ class FolderSurvey:
         try:
             header = primary_header(path, self._max_frame_mpix)
         except AstridError:
-            return FileSummary(name, self._rule.fallback, False, str(error))
+            return FileSummary(name, self._rule.fallback, False, readable(str(error)))
         reader = HeaderReader(header, self._config.keywords, name)
         night, is_dated = self._night(exposure_time(reader, reader.number("exposure")))
-        return FileSummary(name, night, is_dated, str(error))
+        return FileSummary(name, night, is_dated, readable(str(error)))
 
     def _night(self, time: ExposureTime) -> tuple[dt.date, bool]:
         if self._rule.all is not None:
@@ -200,7 +209,7 @@ class FolderSurvey:
                 path = Path(folder, name)
                 relative = path.relative_to(root).as_posix()
                 if self._is_wanted(name, relative) and _is_inside(path, root):
-                    yield prefix + relative, path
+                    yield prefix + readable(relative), path
 
     def _is_wanted(self, name: str, relative: str) -> bool:
         if name.startswith(".") or not _FITS_NAME.fullmatch(name):

@@ -3,7 +3,6 @@
 What belongs here: looking things up and normalising words. What does not: time (``times``).
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,9 @@ from astrid_core.surveys.keywords import KeywordMap, Quantity
 _PLACEHOLDERS = frozenset(
     {"", "N/A", "NA", "NONE", "NULL", "UNKNOWN", "UNDEFINED", "NAN", "-", "--", "?", "NOTSET"}
 )
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+_LONGEST_TEXT = 200
+_LARGEST = 1e30
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _MINUTES = re.compile(r"\bminutes?\b|\[min\]|\(min\)", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"\bmilli-?sec\w*|\bmsec\b|\[ms\]|\(ms\)", re.IGNORECASE)
@@ -80,16 +82,25 @@ class HeaderReader:
         return number if number is not None and number > 0 else None
 
 
-def parse_number(text: str) -> float | None:
-    """Finite number that a text is or begins with ('53.9', '300.0 s', '1.5D3'), else None.
+def plain_text(text: str) -> str:
+    """A header's text as the standard allows it, blanks single, no longer than anybody reads.
 
+    Headers hold control characters and NUL, by damage or on purpose; each becomes '?'.
+    """
+    return _NOT_PRINTABLE.sub("?", " ".join(text.split()))[:_LONGEST_TEXT]
+
+
+def parse_number(text: str) -> float | None:
+    """Number that a text is or begins with ('53.9', '300.0 s', '1.5D3'), else None.
+
+    One that pixels could not be reckoned with (float32 holds 3e38) is no measurement.
     More digits groups, as in '12:30:00' or '2013-06-27', are not a number.
     """
     match = _NUMBER.match(text.strip())
     if match is None or re.match(r"[\d:/.\-]", text.strip()[match.end() :]):
         return None
     number = float(match[0].lower().replace("d", "e"))
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _LARGEST else None
 
 
 def frame_kind(reader: HeaderReader) -> tuple[str, bool]:
@@ -173,7 +184,7 @@ def _card(header: fits.Header, keyword: str) -> tuple[str | None, str]:
         return None, ""
     if isinstance(value, bool | fits.card.Undefined) or value is None:
         return None, ""
-    text = " ".join(str(value).split())
+    text = plain_text(str(value))
     return (None, "") if text.upper() in _PLACEHOLDERS else (text, str(comment))
 
 

@@ -6,6 +6,7 @@ the file or the rows.
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -18,12 +19,19 @@ from astrid_core.errors import AstridError, BadFitsError, NotAnImageError
 from astrid_core.identity import observation_id, sha256_file
 from astrid_core.surveys.asinh import can_be_linearised, is_asinh
 from astrid_core.surveys.config import SurveyConfig
-from astrid_core.surveys.fits_input import ImageInfo, image_hdus, read_image
+from astrid_core.surveys.fits_input import ImageInfo, image_hdus, read_images
 from astrid_core.surveys.fits_layout import verify_sums
-from astrid_core.surveys.header import HeaderReader, field_name, frame_kind, pixel_unit
+from astrid_core.surveys.header import (
+    HeaderReader,
+    field_name,
+    frame_kind,
+    pixel_unit,
+    plain_text,
+)
 from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.sky import SkyPosition, sky_position, sky_tile
 from astrid_core.surveys.times import ExposureTime, exposure_time
+from astrid_core.text import readable
 
 INGEST_VERSION = "1"
 LINEARITY = "linearity"
@@ -35,6 +43,9 @@ UNKNOWN = "unknown"
 NANOMAGGY_ZERO_POINT_MAG = 22.5
 """By definition (SDSS; its ugriz are AB to a few hundredths)."""
 
+_FAINTEST_ZERO_POINT_MAG = 100.0
+"""No unit is as faint; a number beyond is none of magnitudes."""
+_MOST_SHOWN = 10
 _SKY_KINDS = ("science", "bias", "dark", "flat")
 
 
@@ -115,8 +126,11 @@ def ingest_file(
         sha256 = _sha256(source)
         records = _observations(source, config, night, max_frame_mpix, sha256, notes)
     except AstridError as error:
-        return IngestOutcome(source.name, sha256, "failed", error=error, notes=tuple(notes))
-    return IngestOutcome(source.name, sha256, "completed", records, notes=tuple(notes))
+        told = tuple(map(readable, notes))
+        return IngestOutcome(source.name, sha256, "failed", error=error, notes=told)
+    return IngestOutcome(
+        source.name, sha256, "completed", records, notes=tuple(map(readable, notes))
+    )
 
 
 def _sha256(source: SourceFile) -> str:
@@ -138,16 +152,16 @@ def _observations(
     notes: list[str],
 ) -> tuple[ObservationRecord, ...]:
     """Records of every sky image of a file; ``notes`` takes what was skipped and why."""
-    images = image_hdus(source.path, max_frame_mpix)
+    images = {image.index: image for image in image_hdus(source.path, max_frame_mpix)}
     assumed = _check_integrity(source, config, max_frame_mpix, notes)
     records = []
     refusals: list[NotAnImageError] = []
-    for image in images:
+    for read, pixels in read_images(source.path, images, max_frame_mpix):
+        image = images[read.index]
         try:
-            pixels, _ = read_image(source.path, image.index, max_frame_mpix)
             _require_sky(pixels, f"{source.name}: HDU {image.index}")
             if image.unreadable:
-                cards = ", ".join(image.unreadable)
+                cards = _shown(image.unreadable)
                 notes.append(f"{source.name}: HDU {image.index} has unreadable cards: {cards}.")
             records.append(_record(source, config, night, image, len(images) > 1, sha256, assumed))
         except NotAnImageError as error:
@@ -156,6 +170,13 @@ def _observations(
     if not records:
         raise refusals[0]
     return tuple(records)
+
+
+def _shown(keywords: Sequence[str]) -> str:
+    """Some keywords, as people may read them."""
+    shown = ", ".join(plain_text(keyword) for keyword in keywords[:_MOST_SHOWN])
+    more = len(keywords) - _MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _check_integrity(
@@ -279,11 +300,12 @@ def _electronics(reader: HeaderReader) -> dict[str, Any]:
 def _zero_point(reader: HeaderReader, unit: str, exposure_s: float | None) -> float | None:
     """AB magnitude of one raw unit, by statement or by the unit's own definition."""
     stated = reader.positive("zero_point")
-    if stated is not None:
+    if stated is None:
+        per_second = reader.positive("zero_point_per_s")
+        if per_second is not None and exposure_s:
+            stated = per_second + 2.5 * math.log10(exposure_s)
+    if stated is not None and stated <= _FAINTEST_ZERO_POINT_MAG:
         return stated
-    per_second = reader.positive("zero_point_per_s")
-    if per_second is not None and exposure_s:
-        return per_second + 2.5 * math.log10(exposure_s)
     return NANOMAGGY_ZERO_POINT_MAG if unit == "nanomaggy" else None
 
 

@@ -7,7 +7,7 @@ or time is not corrected: what it does not say stays unknown.
 import datetime as dt
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from astropy.time import Time, TimeDelta
 
@@ -30,8 +30,10 @@ _SCALES = {
     "TDB": "tdb",
 }
 _JD_OF_MJD_0 = 2400000.5
-_MJD_RANGE = (0.0, 120000.0)
-"""1858 to 2187: numbers outside are not dates."""
+MJD_RANGE = (0.0, 120000.0)
+_LONGEST_S = 86400.0 * MJD_RANGE[1]
+_YEARS = range(1858, 2188)
+"""The same in years: what lies outside is no date."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,15 @@ def exposure_time(reader: HeaderReader, exposure_s: float | None) -> ExposureTim
         warnings.simplefilter("ignore")  # erfa finds years before 1960 dubious for UTC
         scale = _SCALES.get((reader.text("time_scale") or "UTC").upper(), "utc")
         middle = _moment(reader, "mid", scale)
-        if middle is not None:
-            return _exposure_time(middle, middle.utc.to_datetime().date(), is_start=False)
+        told = None if middle is None else _exposure_time(middle, None, is_start=False)
+        if told is not None and told.mid_utc is not None:
+            return replace(told, date=told.mid_utc.date())
         start, date = _start(reader, scale)
-        if start is None:
+        half_s = (exposure_s or 0.0) / 2
+        if start is None or half_s > _LONGEST_S:
             return ExposureTime(None, None, date)
-        half = TimeDelta((exposure_s or 0.0) / 2, format="sec")
-        return _exposure_time(start + half, date, is_start=exposure_s is None)
+        middle = start + TimeDelta(half_s, format="sec")
+        return _exposure_time(middle, date, is_start=exposure_s is None)
 
 
 def night_of(time: ExposureTime, longitude_deg: float | None) -> dt.date | None:
@@ -97,10 +101,12 @@ def parse_date(text: str, pattern: str | None = None) -> tuple[dt.date, str] | N
         if pattern is not None:
             moment = dt.datetime.strptime(text, pattern)  # its scale comes later
             has_clock = any(code in pattern for code in ("%H", "%I", "%T"))
-            return moment.date(), moment.time().isoformat() if has_clock else ""
+            clock = moment.time().isoformat() if has_clock else ""
+            return (moment.date(), clock) if moment.year in _YEARS else None
         if match := _DATE.fullmatch(text.strip()):
             year, month, day, rest = match.groups()
-            return dt.date(int(year), int(month), int(day)), rest or ""
+            date = dt.date(int(year), int(month), int(day))
+            return (date, rest or "") if date.year in _YEARS else None
         match = _OLD_DATE.fullmatch(text.strip())
         if match and int(match[3]) >= _OLDEST_YEAR_IN_OLD_DATES:
             return dt.date(_OLD_CENTURY + int(match[3]), int(match[2]), int(match[1])), ""
@@ -129,8 +135,12 @@ def _zone_seconds(zone: str | None) -> float:
 
 
 def _exposure_time(middle: Time, date: dt.date | None, *, is_start: bool) -> ExposureTime:
+    """The middle as columns have it; no time where no calendar goes as far."""
+    if not MJD_RANGE[0] < float(middle.mjd) < MJD_RANGE[1]:  # an exposure may be of any length
+        return ExposureTime(None, None, date)
     return ExposureTime(
-        mid_utc=middle.utc.to_datetime(timezone=dt.UTC),
+        # A middle within a leap second, which datetime has not, is told as the next second.
+        mid_utc=middle.utc.to_datetime(timezone=dt.UTC, leap_second_strict="silent"),
         mid_mjd_tai=float(middle.tai.mjd),
         date=date,
         is_start=is_start,
@@ -188,7 +198,7 @@ def _as_mjd(text: str) -> float | None:
     if number is None:
         return None
     mjd = number - _JD_OF_MJD_0 if number > _JD_OF_MJD_0 else number
-    return mjd if _MJD_RANGE[0] < mjd < _MJD_RANGE[1] else None
+    return mjd if MJD_RANGE[0] < mjd < MJD_RANGE[1] else None
 
 
 def _moment(reader: HeaderReader, quantity: str, scale: str) -> Time | None:

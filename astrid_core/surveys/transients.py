@@ -11,13 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from astropy import units as u
-from astropy.coordinates import Angle, SkyCoord
+from astropy.coordinates import Angle
+from numpy.typing import NDArray
 
 from astrid_core.errors import ConfigurationError
+from astrid_core.sky import unit_vectors
+from astrid_core.text import readable
 
 COLUMNS = ("name", "ra", "dec", "discovery_date")
-_SAME_PLACE_ARCSEC = 1.0
+_SAME_PLACE_RAD = math.radians(1.0 / 3600.0)
+_YEARS = range(1858, 2188)
+"""Of modified Julian dates in use; whatever lies outside cannot be looked for."""
 _MAX_ROWS = 10_000
 _LONGEST_NAME = 80
 
@@ -71,22 +77,22 @@ def read_transients(path: Path) -> tuple[list[Transient], list[RejectedRow]]:
     ConfigurationError
         If the file cannot be read, lacks a column or has too many rows.
     """
-    found: list[Transient] = []
+    found = _Found()
     rejected: list[RejectedRow] = []
     for line, row in _rows(path):
-        name = row["name"][:_LONGEST_NAME]
+        name = readable(row["name"])[:_LONGEST_NAME]
         try:
             transient = _transient(name, row, line)
         except ValueError as error:
             rejected.append(RejectedRow(line, name, str(error)))
             continue
-        twin = _twin(transient, found)
+        twin = found.twin(transient)
         if twin is None:
-            found.append(transient)
+            found.add(transient)
         else:
             why = f"is {twin.name} of line {twin.line} again"
             rejected.append(RejectedRow(line, name, why, is_duplicate=True))
-    return found, rejected
+    return found.all, rejected
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -132,6 +138,8 @@ def _transient(name: str, row: dict[str, str], line: int) -> Transient:
         raise ValueError(f"'{row['discovery_date'][:40]}' is no ISO date") from error
     if discovered.tzinfo is None:
         discovered = discovered.replace(tzinfo=dt.UTC)
+    if discovered.year not in _YEARS:
+        raise ValueError(f"its discovery, {row['discovery_date']}, is no date of an observation")
     if discovered > dt.datetime.now(dt.UTC):
         raise ValueError(f"its discovery, {row['discovery_date']}, has not come yet")
     return Transient(name, ra, dec, discovered.astimezone(dt.UTC), line)
@@ -145,15 +153,32 @@ def _degrees(text: str, unit: u.UnitBase) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _twin(transient: Transient, found: list[Transient]) -> Transient | None:
-    """The same transient under an earlier line."""
-    for one in found:
-        if one.name.lower() == transient.name.lower():
-            return one
-    if not found:
-        return None
-    places = SkyCoord([one.ra for one in found], [one.dec for one in found], unit="deg")
-    here = SkyCoord(transient.ra, transient.dec, unit="deg")
-    away = here.separation(places).arcsec
-    nearest = int(away.argmin())
-    return found[nearest] if away[nearest] < _SAME_PLACE_ARCSEC else None
+class _Found:
+    """Transients so far, looked up by name and by place."""
+
+    def __init__(self) -> None:
+        self.all: list[Transient] = []
+        self._by_name: dict[str, Transient] = {}
+        self._directions = np.zeros((_MAX_ROWS, 3))
+
+    def add(self, transient: Transient) -> None:
+        """One more."""
+        self._directions[len(self.all)] = _direction(transient)
+        self._by_name[transient.name.lower()] = transient
+        self.all.append(transient)
+
+    def twin(self, transient: Transient) -> Transient | None:
+        """The same transient under an earlier line."""
+        if named := self._by_name.get(transient.name.lower()):
+            return named
+        if not self.all:
+            return None
+        away = self._directions[: len(self.all)] - _direction(transient)
+        apart = np.einsum("ij,ij->i", away, away)
+        nearest = int(apart.argmin())
+        return self.all[nearest] if apart[nearest] < _SAME_PLACE_RAD**2 else None
+
+
+def _direction(transient: Transient) -> NDArray[np.float64]:
+    """(3,) unit vector; between near ones the distance is their separation in radians."""
+    return unit_vectors(np.array([transient.ra]), np.array([transient.dec]))[0]

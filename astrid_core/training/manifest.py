@@ -91,7 +91,7 @@ def read_manifest(lines: Iterable[str | bytes]) -> Manifest:
         shards = tuple(_known(ShardFiles, shard) for shard in head["shards"])
         dataset = _known(DatasetHead, head | {"id": UUID(head["id"]), "shards": shards})
         samples = tuple(_sample(line) for line in remaining)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ObjectCorruptError(f"This is no manifest: {error!r}.", remedy=_REMEDY) from error
     if len(samples) != dataset.n_samples:
         raise ObjectCorruptError(

@@ -186,7 +186,8 @@ def map_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> ND
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:
+        # NumPy reads a header as Python's own words, whose parts raise what they like.
         raise ObjectCorruptError(
             f"{path} is no array of training samples: {error}",
             remedy="Remove the file: it is fetched again.",

@@ -6,6 +6,7 @@ in the UI. What does not: anything about one particular stage.
 
 import base64
 import html
+import math
 import statistics
 import tempfile
 from collections import Counter
@@ -217,9 +218,10 @@ def describe(
     for status, count in sorted(Counter(row["status"] for row in rows).items()):
         metadata[f"n_{status}"] = count
     for column, label in (medians or {}).items():
-        values = [row[column] for row in rows if row.get(column) is not None]
-        if values:
-            metadata[f"median {label}"] = round(float(statistics.median(values)), 4)
+        values = [float(row[column]) for row in rows if row.get(column) is not None]
+        finite = [value for value in values if math.isfinite(value)]
+        if finite:
+            metadata[f"median {label}"] = round(statistics.median(finite), 4)
     troubled = [row for row in rows if row["status"] not in ("completed",)]
     if troubled:
         metadata["troubles"] = _trouble_table(troubled, names or {})

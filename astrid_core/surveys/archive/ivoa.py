@@ -19,17 +19,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyvo
+import requests
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 from pyvo.dal.adhoc import DatalinkResults
 
-from astrid_core.errors import AstridError, SurveyRefusedError
+from astrid_core.errors import SurveyRefusedError
 from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.listing import (
     Corners,
     ListedImage,
     circle,
+    is_date,
     is_wanted_file,
     matches,
     mjd_around,
@@ -38,8 +40,9 @@ from astrid_core.surveys.archive.listing import (
 )
 from astrid_core.surveys.archive.mast_config import Cone
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
+from astrid_core.surveys.archive.session import ArchiveSession, own_error
 from astrid_core.surveys.config import SurveyConfig
+from astrid_core.votable import why_refused
 
 _DATALINK = re.compile(r"content\s*=\s*\"?datalink", re.IGNORECASE)
 _FITS_NAME = re.compile(r"\.(fits?|fts)(\.(gz|bz2|fz|Z))?$", re.IGNORECASE)
@@ -65,6 +68,7 @@ class IvoaFinder:
         self._options: IvoaOptions = config.ivoa
         self._longitude_deg = config.longitude_deg
         self._session = session
+        self._tables = _Tables(session)
         self._url = str(self._options.url)
 
     def nights(self) -> list[dt.date]:
@@ -95,9 +99,8 @@ class IvoaFinder:
             return []
         found: dict[str, ListedImage] = {}
         for cone in self._options.cones:
-            for row in self._rows(cone, first, last):
-                image = self._image(row, cone)
-                if image is not None and first <= image.night <= last:
+            for image in self._images(self._rows(cone, first, last), cone):
+                if first <= image.night <= last:
                     found.setdefault(image.product.url, image)
         return list(found.values())
 
@@ -172,7 +175,7 @@ class IvoaFinder:
     def _sia2(self, cone: Cone, span: tuple[float, float]) -> Any:
         options = self._options
         # check_baseurl would ask for capabilities, from wherever these say.
-        service = pyvo.dal.SIA2Service(self._url, session=self._session, check_baseurl=False)
+        service = pyvo.dal.SIA2Service(self._url, session=self._tables, check_baseurl=False)
         return service.search(
             pos=(cone.ra * u.deg, cone.dec * u.deg, cone.radius_deg * u.deg),
             time=[tuple(Time(mjd, format="mjd") for mjd in span)],
@@ -184,7 +187,7 @@ class IvoaFinder:
 
     def _sia1(self, cone: Cone, span: tuple[float, float]) -> Any:
         del span  # the protocol knows no time: nights are told from the answer
-        service = pyvo.dal.SIAService(self._url, session=self._session)
+        service = pyvo.dal.SIAService(self._url, session=self._tables)
         size_deg = 2 * cone.radius_deg
         # Services differ in whether the width is on the sky: the wider reading misses nothing.
         width_deg = min(size_deg / max(np.cos(np.radians(cone.dec)), 1e-3), 360.0)
@@ -192,7 +195,7 @@ class IvoaFinder:
         return service.search(pos=centre, size=(width_deg, size_deg), format="image/fits")
 
     def _obscore(self, cone: Cone, span: tuple[float, float]) -> Any:
-        service = pyvo.dal.TAPService(self._url.rstrip("/"), session=self._session)
+        service = pyvo.dal.TAPService(self._url.rstrip("/"), session=self._tables)
         return service.run_sync(self._adql(cone, span), maxrec=self._options.max_images + 1)
 
     def _adql(self, cone: Cone, span: tuple[float, float]) -> str:
@@ -218,7 +221,7 @@ class IvoaFinder:
         )
 
     def _links(self, address: str) -> list[Row]:
-        links = DatalinkResults.from_result_url(address, session=self._session)
+        links = DatalinkResults.from_result_url(address, session=self._tables)
         return [self._columns(link) for link in links]
 
     def _asked(self, address: str, ask: Callable[[], Answer]) -> Answer:
@@ -261,6 +264,15 @@ class IvoaFinder:
             "t_max": row.get("t_max"),
         }
 
+    def _images(self, rows: list[Row], cone: Cone) -> list[ListedImage]:
+        """Images among rows, whose columns may hold anything."""
+
+        def read() -> list[ListedImage]:
+            images = (self._image(row, cone) for row in rows)
+            return [image for image in images if image is not None]
+
+        return self._asked(self._url, read)
+
     def _image(self, row: Row, cone: Cone) -> ListedImage | None:
         """An image that was asked for: every rule is applied again, on our side."""
         begun, url = row.get("t_min"), row.get("access_url")
@@ -275,6 +287,8 @@ class IvoaFinder:
             return None
         ended = row.get("t_max")
         middle = (float(begun) + float(begun if ended is None else ended)) / 2
+        if not is_date(middle):
+            return None
         size = _bytes(row.get("access_estsize"), _KIB) or _bytes(row.get("access_bytes"), 1)
         return ListedImage(
             # What is listed is an estimate: it serves plans and limits, and proves nothing.
@@ -311,21 +325,25 @@ class IvoaFinder:
         return is_wanted_file(name, self._options.file_names, self._options.exclude)
 
 
-def own_error(error: BaseException | None) -> AstridError | None:
-    """Our own error behind a library's: it may be its cause, by any of three names."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        if isinstance(one, AstridError):
-            return one
-        seen.add(id(one))
-        wrapped = getattr(one, "cause", None)
-        behind = wrapped if isinstance(wrapped, BaseException) else None
-        waiting += [one.__context__, behind, one.__cause__]
-    return None
+class _Tables:
+    """The session as pyvo is given it: tables that must not be read do not get to it."""
+
+    def __init__(self, session: ArchiveSession) -> None:
+        self._session = session
+
+    def get(self, url: str, **kwargs: Any) -> requests.Response:
+        """A table that was asked for by its address."""
+        return self._looked_at(self._session.get(url, **kwargs))
+
+    def post(self, url: str, **kwargs: Any) -> requests.Response:
+        """A table that was asked for by a form."""
+        return self._looked_at(self._session.post(url, **kwargs))
+
+    def _looked_at(self, response: requests.Response) -> requests.Response:
+        why_not = why_refused(response.content)
+        if why_not is not None:
+            raise self._session.refused(str(response.url), f"answers a table that {why_not}")
+        return response
 
 
 def file_name(url: str, publisher_id: str) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 from astropy.time import Time
 
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.times import ExposureTime, night_of
+from astrid_core.surveys.times import MJD_RANGE, ExposureTime, night_of
 
 _CIRCLE_CORNERS = 24
 _LONGEST_REGION = 4096
@@ -95,6 +95,11 @@ def mjd_around(first: dt.date, last: dt.date) -> tuple[float, float]:
     span = first - dt.timedelta(days=1), last + dt.timedelta(days=2)
     begin, end = (float(Time(day.isoformat(), scale="utc").mjd) for day in span)
     return begin, end
+
+
+def is_date(mjd: float) -> bool:
+    """Whether a number can be the MJD of an observation."""
+    return MJD_RANGE[0] < mjd < MJD_RANGE[1]
 
 
 def night_of_mjd(mid_mjd: float, longitude_deg: float | None) -> dt.date:

@@ -41,6 +41,7 @@ from astrid_core.errors import AstridError, SurveyRefusedError
 from astrid_core.surveys.archive.listing import (
     Corners,
     ListedImage,
+    is_date,
     is_wanted_file,
     matches,
     mjd_around,
@@ -49,7 +50,7 @@ from astrid_core.surveys.archive.listing import (
 )
 from astrid_core.surveys.archive.mast_config import Cone, MastOptions
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
+from astrid_core.surveys.archive.session import ArchiveSession, own_error
 from astrid_core.surveys.config import SurveyConfig
 
 _OBSERVATIONS_AT_ONCE = 200
@@ -59,9 +60,6 @@ _ROWS_A_PAGE = 10_000
 _LINK = "mast:obsid/"
 """Instead of an address, where an observation's files are not known yet."""
 _FILTER_SEPARATOR = re.compile(r"[;,\s]+")
-_UNREADABLE = (KeyError, TypeError, ValueError, IndexError)
-"""What astroquery raises on answers that are not what the portal documents."""
-
 Answer = TypeVar("Answer")
 
 
@@ -124,8 +122,7 @@ class MastFinder:
         fields = {observation.obsid: observation.field for observation in found}
         products: dict[str, Product] = {}
         for some in _batches(list(fields), _OBSERVATIONS_AT_ONCE):
-            table = self._asked(partial(self._client.get_product_list, some))
-            for product in self._selected(table, fields):
+            for product in self._products_of(some, fields):
                 products.setdefault(product.name, product)
         return [products[name] for name in sorted(products)]
 
@@ -143,8 +140,7 @@ class MastFinder:
         found: dict[str, MastObservation] = {}
         for cone in self._options.cones or (None,):
             criteria = self._criteria(first, last, cone)
-            table = self._asked(partial(self._client.query_criteria, **criteria))
-            for observation in self._wanted(table, cone):
+            for observation in self._asked(partial(self._found, criteria, cone)):
                 if first <= observation.night <= last:
                     found.setdefault(observation.obsid, observation)
         return list(found.values())
@@ -173,12 +169,20 @@ class MastFinder:
     def resolved(self, image: ListedImage) -> Product | None:
         """The file of an observation that the product rules select; None for none or several."""
         obsid = image.product.url.removeprefix(_LINK)
-        table = self._asked(partial(self._client.get_product_list, [obsid]))
         fields = {obsid: image.product.field}
-        found = {product.name: product for product in self._selected(table, fields)}
+        found = {product.name: product for product in self._products_of([obsid], fields)}
         return found.popitem()[1] if len(found) == 1 else None
 
     # --- asking ---------------------------------------------------------------------------
+
+    def _found(self, criteria: dict[str, Any], cone: Cone | None) -> list[MastObservation]:
+        # Rows are read where the answer is: they may hold anything as well.
+        return self._wanted(self._client.query_criteria(**criteria), cone)
+
+    def _products_of(self, obsids: list[str], fields: dict[str, str | None]) -> list[Product]:
+        return self._asked(
+            lambda: list(self._selected(self._client.get_product_list(obsids), fields))
+        )
 
     def _criteria(self, first: dt.date, last: dt.date, cone: Cone | None) -> dict[str, Any]:
         """Criteria of the portal.
@@ -215,15 +219,20 @@ class MastFinder:
             raise self._session.refused(self._base, f"answers HTTP {status}") from None
         except (InvalidQueryError, InputWarning) as error:
             raise self._session.refused(self._base, f"cannot be asked so: {error}") from error
-        except _UNREADABLE as error:
+        except Exception as error:
+            # astroquery and the tables under it raise whatever they do on other answers.
+            ours = own_error(error)
+            if ours is not None:
+                raise ours from None
             raise self._session.refused(
                 self._base, f"answers what is no portal's answer ({type(error).__name__})"
             ) from error
 
     # --- choosing -------------------------------------------------------------------------
 
-    def _wanted(self, table: Table, cone: Cone | None) -> Iterator[MastObservation]:
+    def _wanted(self, table: Table, cone: Cone | None) -> list[MastObservation]:
         """What was asked for among what came: every rule is applied again, on our side."""
+        found = []
         options = self._options
         for row in table:
             filters = filter_elements(_text(row, "filters"))
@@ -240,15 +249,18 @@ class MastFinder:
             is_public = _text(row, "dataRights") in ("", "PUBLIC")
             is_readable = is_public or bool(self._session.rules.credentials)
             if middle is not None and is_asked_for and is_readable:
-                yield MastObservation(
-                    obsid=_text(row, "obsid"),
-                    night=night_of_mjd(middle, self._longitude_deg),
-                    filters=filters,
-                    field=cone.field if cone else None,
-                    mid_mjd=middle,
-                    instrument=_text(row, "instrument_name"),
-                    footprint=parse_region(_text(row, "s_region")),
+                found.append(
+                    MastObservation(
+                        obsid=_text(row, "obsid"),
+                        night=night_of_mjd(middle, self._longitude_deg),
+                        filters=filters,
+                        field=cone.field if cone else None,
+                        mid_mjd=middle,
+                        instrument=_text(row, "instrument_name"),
+                        footprint=parse_region(_text(row, "s_region")),
+                    )
                 )
+        return found
 
     def _selected(self, table: Table, fields: dict[str, str | None]) -> Iterator[Product]:
         options = self._options
@@ -283,7 +295,8 @@ def _middle(row: Any) -> float | None:
     times = [row[name] for name in ("t_min", "t_max")]
     if any(np.ma.is_masked(time) or not np.isfinite(time) for time in times):
         return None
-    return float(np.mean(times))
+    middle = float(np.mean(times))
+    return middle if is_date(middle) else None
 
 
 def _client(session: ArchiveSession, base: str) -> ObservationsClass:

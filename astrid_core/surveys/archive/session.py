@@ -329,6 +329,23 @@ def patiently(session: ArchiveSession) -> Retrying:
     )
 
 
+def own_error(error: BaseException | None) -> AstridError | None:
+    """Our own error behind a library's: it may be its cause, by any of three names."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, AstridError):
+            return one
+        seen.add(id(one))
+        wrapped = getattr(one, "cause", None)
+        behind = wrapped if isinstance(wrapped, BaseException) else None
+        waiting += [one.__context__, behind, one.__cause__]
+    return None
+
+
 def place(url: str) -> str:
     """Host and path of an address, for messages: its query may hold a signature."""
     parts = urlsplit(url)

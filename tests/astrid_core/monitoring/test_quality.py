@@ -139,3 +139,15 @@ def test_matplotlib_is_loaded_only_when_something_is_drawn() -> None:
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_filter_named_by_a_hostile_header_is_drawn_as_it_is() -> None:
+    runs = [preprocess(0, filter_band="$\\frac{x}$"), preprocess(1, filter_band="_$")]
+    records = frame_records(runs)
+    bands = acceptable_bands(records, QualityLimits(), DifferenceLimits(), NightQualityConfig())
+    assert quality_png("Night $^", records, bands).startswith(b"\x89PNG")
+
+
+def test_what_is_not_finite_was_not_measured() -> None:
+    [record] = frame_records([preprocess(0, sky=float("nan"), depth_flux=float("inf"))])
+    assert record.values.keys() == set(FRAME_MEASURES) - {"sky", "depth_flux"}

@@ -140,3 +140,11 @@ def test_observation_ids_are_recorded_in_order() -> None:
     ids = [UUID(int=k) for k in (3, 1, 2)]
     group = [raw_frame(np.ones(SHAPE), kind="bias", observation_id=i) for i in ids]
     assert build_calibration(group).observation_ids == tuple(sorted(ids, key=str))
+
+
+@pytest.mark.parametrize("section", ["[2:3,2:3]", "[1:60,1:7]"])
+def test_a_section_that_leaves_no_sky_is_not_applied(section):
+    raw = raw_frame(np.ones(SHAPE), header={"TRIMSEC": section})
+    trimmed = trim(raw)
+    assert trimmed.data.shape == SHAPE
+    assert "overscan" in trimmed.meta.assumed

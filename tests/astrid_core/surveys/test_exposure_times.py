@@ -156,3 +156,34 @@ def test_nights_without_longitude_are_utc_dates():
     assert night_of(ExposureTime(moment, 0.0, None), None) == dt.date(2020, 1, 1)
     assert night_of(ExposureTime(None, None, dt.date(2020, 1, 2)), 20.0) == dt.date(2020, 1, 2)
     assert night_of(ExposureTime(None, None, None), 20.0) is None
+
+
+@pytest.mark.parametrize(
+    "date", ["9999-12-31T23:59:59", "0001-01-01T00:00:00", "1582-10-10T12:00:00", "2188-01-01"]
+)
+def test_dates_of_no_observatory_are_no_dates(date):
+    assert _time({"DATE-OBS": date}, None) == ExposureTime(None, None, None)
+
+
+@pytest.mark.parametrize("exposure_s", [1e12, 1e308])
+def test_an_exposure_that_outlasts_calendars_has_no_middle(exposure_s):
+    found = _time({"DATE-OBS": "2020-01-02T03:00:00"}, exposure_s)
+    assert found == ExposureTime(None, None, dt.date(2020, 1, 2))
+
+
+def test_a_middle_within_a_leap_second_is_a_time():
+    found = _time({"DATE-OBS": "2016-12-31T23:59:59.5"}, 1.5)
+    assert found.mid_utc == _utc("2017-01-01T00:00:00.25")
+    assert _time({"DATE-MID": "9999-12-31T23:59:59"}, mid="DATE-MID").mid_utc is None
+
+
+@given(
+    text=st.text(max_size=30) | st.floats().map(str),
+    exposure_s=st.floats(0, allow_infinity=False, allow_nan=False) | st.none(),
+    keyword=st.sampled_from(["date", "time", "mjd", "mid"]),
+)
+def test_whatever_stands_for_a_time_is_a_time_or_unknown(text, exposure_s, keyword):
+    given_values = {"date": {"value": "2020-01-02"}, "mid": {"keywords": ["MID"]}}
+    found = _time({}, exposure_s, **given_values | {keyword: {"value": text}})
+    assert (found.mid_utc is None) == (found.mid_mjd_tai is None)
+    assert night_of(found, -70.8) is not None or found.date is None

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import shutil
+import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from astrid_core.errors import BadFitsError, FrameTooLargeError, NotAnImageError
-from astrid_core.surveys.fits_input import image_hdus, read_image
+from astrid_core.surveys import fits_layout
+from astrid_core.surveys.fits_input import image_hdus, read_image, read_images
 from astrid_core.surveys.fits_layout import verify_sums
 
 LIMIT_MPIX = 1.0
@@ -361,3 +363,119 @@ def test_a_compressed_image_is_measured_by_its_own_dimensions(tmp_path):
         image_hdus(path, LIMIT_MPIX)
     shutil.copy(path, tmp_path / "b.fz")
     assert image_hdus(tmp_path / "b.fz", 1.5)
+
+
+# --- without end ---------------------------------------------------------------------------
+
+
+def _cards(*cards: bytes) -> bytes:
+    content = b"".join(card.ljust(80) for card in (*cards, b"END"))
+    return content.ljust(-(-len(content) // 2880) * 2880)
+
+
+def _image_bytes(*cards: bytes, n_images: int = 1) -> bytes:
+    """A file whose images, all extensions, have further cards."""
+    start = _cards(b"SIMPLE  =                    T", b"BITPIX  = 8", b"NAXIS   = 0")
+    shape = (b"BITPIX  = 8", b"NAXIS   = 2", b"NAXIS1  = 40", b"NAXIS2  = 40")
+    rest = (b"PCOUNT  = 0", b"GCOUNT  = 1", *cards)
+    extension = _cards(b"XTENSION= 'IMAGE   '", *shape, *rest)
+    return start + (extension + bytes(range(40)) * 40 + bytes(1280)) * n_images
+
+
+def test_a_string_without_end_is_left_out_and_named(tmp_path):
+    path = tmp_path / "a.fits"
+    endless = [b"CONTINUE  'on and on&'"] * 5000
+    path.write_bytes(_image_bytes(b"OBJECT  = 'M31&'", *endless, b"EXPTIME = 5.0"))
+    [info] = image_hdus(path, LIMIT_MPIX)
+    assert info.unreadable == ("OBJECT",)
+    assert "OBJECT" not in info.header
+    assert info.header["EXPTIME"] == 5.0
+    path.write_bytes(_image_bytes(b"OBJECT  = 'M31&'", *endless[:50], b"EXPTIME = 5.0"))
+    [info] = image_hdus(path, LIMIT_MPIX)
+    assert len(info.header["OBJECT"]) == 3 + 50 * len("on and on")
+
+
+def test_headers_that_would_take_minutes_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.fits"
+    numbered = [f"K{number:07d}= 1".encode() for number in range(15_000)]
+    path.write_bytes(_image_bytes(*numbered))
+    with pytest.raises(BadFitsError, match="does not end"):
+        image_hdus(path, LIMIT_MPIX)
+    monkeypatch.setattr(fits_layout, "MAX_HEADERS_BYTES", 1_000_000)
+    path.write_bytes(_image_bytes(*numbered[:1000], n_images=13))
+    with pytest.raises(BadFitsError, match="bytes of headers"):
+        image_hdus(path, LIMIT_MPIX)
+
+
+def test_gaps_are_filled_at_once_not_card_by_card(tmp_path):
+    numbered = "".join(f"K{number:07d}= {number}".ljust(80) for number in range(10_000))
+    primary = fits.PrimaryHDU(header=fits.Header.fromstring(numbered))
+    path = _write(tmp_path / "a.fits", primary, fits.ImageHDU(SKY), fits.ImageHDU(SKY))
+    begun = time.process_time()
+    first, second = image_hdus(path, LIMIT_MPIX)
+    assert time.process_time() - begun < 8  # it was a minute
+    assert first.header["K0009999"] == second.header["K0009999"] == 9999
+
+
+def test_images_beyond_number_are_refused(tmp_path):
+    path = tmp_path / "a.fits"
+    path.write_bytes(_image_bytes(n_images=256))
+    assert len(image_hdus(path, LIMIT_MPIX)) == 256
+    path.write_bytes(_image_bytes(n_images=257))
+    with pytest.raises(BadFitsError, match="more than 256 images"):
+        image_hdus(path, LIMIT_MPIX)
+
+
+def test_many_images_are_read_in_one_pass(tmp_path, monkeypatch):
+    path = tmp_path / "a.fits"
+    path.write_bytes(_image_bytes(n_images=30))
+    n_parsed = 0
+    parse = fits_layout._parse_header
+
+    def counted(*given):
+        nonlocal n_parsed
+        n_parsed += 1
+        return parse(*given)
+
+    monkeypatch.setattr(fits_layout, "_parse_header", counted)
+    found = list(read_images(path, {3, 30}, LIMIT_MPIX))
+    assert [info.index for info, _ in found] == [3, 30]
+    assert n_parsed == 31
+    np.testing.assert_array_equal(found[1][1], read_image(path, 30, LIMIT_MPIX)[0])
+
+
+@pytest.mark.parametrize(
+    ("cards", "tags"),
+    [
+        ((b"EXTNAME = 'SCI     '",), ["1", "2"]),  # no EXTVER: both would be SCI,1
+        ((b"EXTNAME = 'N1      '", b"EXTVER  = 'x'"), ["1", "2"]),
+        ((b"EXTNAME = '<b>1].fits[2'",), ["1", "2"]),
+    ],
+)
+def test_images_that_a_name_does_not_tell_apart_are_numbered(tmp_path, cards, tags):
+    path = tmp_path / "a.fits"
+    path.write_bytes(_image_bytes(*cards, n_images=2))
+    assert _tags(path) == tags
+
+
+def test_more_bytes_than_can_be_counted_are_refused(tmp_path):
+    """Of hundreds of axes of a million: the error's own number could not be printed."""
+    path = tmp_path / "a.fits"
+    axes = [f"NAXIS{axis}".ljust(8).encode() + b"= 1000000" for axis in range(1, 1000)]
+    path.write_bytes(
+        _cards(b"SIMPLE  =                    T", b"BITPIX  = 8", b"NAXIS   = 999", *axes)
+    )
+    with pytest.raises(FrameTooLargeError, match="more data than any file holds") as caught:
+        image_hdus(path, LIMIT_MPIX)
+    assert "n_axes=999" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [b"1000", b"9223372036854775808"])
+def test_impossible_axes_of_tiles_are_refused(tmp_path, number):
+    path = _write(tmp_path / "a.fz", fits.PrimaryHDU(), fits.CompImageHDU(np.ones((16, 16), "i2")))
+    content = path.read_bytes()
+    old = b"ZNAXIS  =                    2"
+    assert old in content
+    path.write_bytes(content.replace(old, b"ZNAXIS  = " + number.rjust(20)))
+    with pytest.raises(BadFitsError, match="impossible ZNAXIS"):
+        image_hdus(path, LIMIT_MPIX)

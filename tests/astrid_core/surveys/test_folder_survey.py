@@ -79,6 +79,28 @@ def test_a_tree_is_listed_by_night(tmp_path):
     assert _names(survey, "2021-01-01") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"caf\xe9.fits", r"caf\udce9.fits"),
+        (b"\x1b[2J.fits", r"\x1b[2J.fits"),
+        (b"a\nb.fits", r"a\nb.fits"),
+        ("\u202estif.fits".encode(), r"\u202estif.fits"),
+        ("☃ é.fits".encode(), "☃ é.fits"),
+    ],
+)
+def test_names_of_any_bytes_are_listed_as_text(tmp_path, name, shown):
+    good, bad = tmp_path / os.fsdecode(name), tmp_path / ("not" + os.fsdecode(name))
+    _frame(good, "2020-01-02T03:00:00")
+    bad.write_bytes(b"no FITS")
+    survey = FolderSurvey(_config(tmp_path))
+    [source] = survey.files(dt.date(2020, 1, 2))
+    assert (source.name, source.path) == (shown, good)
+    plan = survey.plan().describe()
+    plan.encode()
+    assert plan.replace("\n", "").isprintable()
+
+
 def test_one_night_for_all(tmp_path):
     _frame(tmp_path / "a.fits", "2020-01-02T03:00:00")
     (tmp_path / "broken.fits").write_bytes(b"no FITS")
@@ -109,6 +131,23 @@ def test_links_are_not_followed_out_of_the_root(tmp_path):
     (root / "again.fits").symlink_to(inside)
     (root / "dangling.fits").symlink_to(root / "nothing.fits")
     assert _names(FolderSurvey(_config(root)), "2020-01-02") == ["a.fits", "again.fits"]
+
+
+def test_a_file_that_nobody_foresaw_is_listed_and_costs_no_other(tmp_path, monkeypatch):
+    _frame(tmp_path / "a.fits", "2020-01-02T03:00:00")
+    _frame(tmp_path / "b.fits", "2020-01-02T03:00:00", OBJECT="evil")
+    told = folder_module.field_name
+
+    def fails(reader):
+        if reader.header["OBJECT"] == "evil":
+            raise RuntimeError("nobody foresaw it")
+        return told(reader)
+
+    monkeypatch.setattr(folder_module, "field_name", fails)
+    survey = FolderSurvey(_config(tmp_path))
+    assert _names(survey, "2020-01-02") == ["a.fits"]
+    assert _names(survey, UNDATED) == ["b.fits"]
+    assert "unexpected RuntimeError: nobody foresaw it" in survey.plan().describe()
 
 
 def test_nothing_is_written(tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from astrid_core.errors import BadFitsError, FrameTooLargeError, NotAnImageError
 from astrid_core.identity import observation_id, sha256_file
 from astrid_core.surveys.config import SurveyConfig
+from astrid_core.surveys.header import plain_text
 from astrid_core.surveys.ingest import IngestOutcome, ObservationRecord, ingest_file
 from astrid_core.surveys.protocol import SourceFile
 from astrid_core.surveys.sky import sky_position
@@ -246,6 +247,11 @@ def test_no_broken_card_raises_anything_but_becomes_an_outcome(tmp_path_factory,
     assert (outcome.error is None) == bool(outcome.observations)
 
 
+def test_a_zero_point_that_no_unit_has_is_none(tmp_path):
+    record = _only(_ingest(_file(tmp_path, _image(FULL | {"MAGZERO": 1e29}))))
+    assert record.zero_point_mag is None
+
+
 # --- the sky ------------------------------------------------------------------------------
 
 
@@ -277,3 +283,30 @@ def test_positions_follow_the_wcs_over_the_whole_sky(ra, dec, parity):
     assert position.dec == pytest.approx(dec, abs=1e-9)
     assert (position.ra - ra + 180) % 360 - 180 == pytest.approx(0, abs=1e-9)
     assert position.diagonal_deg == pytest.approx(3e-4 * np.hypot(16, 20), rel=1e-3)
+
+
+# --- words --------------------------------------------------------------------------------
+
+
+def test_words_are_printable_and_no_longer_than_anybody_reads(tmp_path):
+    source = _file(tmp_path, _image(FULL | {"INSTRUME": "c" * 68, "DETECTOR": "d" * 5000}))
+    content = source.path.read_bytes()
+    assert b"c" * 60 in content
+    source.path.write_bytes(content.replace(b"c" * 60, b"\0\x1b[31m\x7f\xff<b>" + b"c" * 49))
+    outcome = _ingest(source)
+    record = _only(outcome)
+    assert outcome.notes == ("a.fits: HDU 0 has unreadable cards: INSTRUME.",)
+    assert (record.instrument, record.detector) == ("", "d" * 200)
+    assert plain_text("a\0b\x1b[31m \r\n é\ud800 <b>") == "a?b?[31m ?? <b>"
+
+
+def test_few_of_many_unreadable_cards_are_named(tmp_path):
+    source = _file(tmp_path, _image(FULL | {f"SKEW{n}": 7.25 for n in range(300)}))
+    content = source.path.read_bytes()
+    source.path.write_bytes(content.replace(b" 7.25", b"1,\x002 "))
+    [note] = _ingest(source).notes
+    assert note == (
+        "a.fits: HDU 0 has unreadable cards: "
+        + ", ".join(f"SKEW{n}" for n in range(10))
+        + " and 290 more."
+    )

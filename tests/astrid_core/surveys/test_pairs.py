@@ -1,11 +1,15 @@
 """Pairs of observations around transients: what is chosen, and a reason for all that is not."""
 
+import csv
 import datetime as dt
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from astrid_core.errors import ConfigurationError, SurveyUnavailableError
 from astrid_core.surveys.archive.mast_config import Cone
@@ -15,7 +19,7 @@ from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.pair_plan import LeftOut, PairPlan, counts, field_of
 from astrid_core.surveys.pairs import plan_pairs
 from astrid_core.surveys.registry import listing_dates, open_lister
-from astrid_core.surveys.transients import Transient, read_transients
+from astrid_core.surveys.transients import COLUMNS, Transient, read_transients
 from tests.archive_server import ArchiveServer, status
 from tests.archives import options, tiny_fits
 from tests.mast_portal import MastPortal, observation
@@ -358,7 +362,10 @@ def test_rows_are_read_in_degrees_or_hours(tmp_path: Path) -> None:
         ("x,1,-90.1,2025-01-01", "no declination"),
         ("x,1,1,01/02/2025", "no ISO date"),
         ("x,1,1", "no ISO date"),
-        ("x,1,1,2999-01-01", "has not come yet"),
+        ("x,1,1,2100-01-01", "has not come yet"),
+        ("x,1,1,2999-01-01", "no date of an observation"),
+        ("x,1,1,0001-01-01T00:00:00+14:00", "no date of an observation"),
+        ("x,1:99:99,1,2025-01-01", "no right ascension"),
     ],
 )
 def test_rows_that_cannot_be_read_are_told(tmp_path: Path, row: str, words: str) -> None:
@@ -367,12 +374,36 @@ def test_rows_that_cannot_be_read_are_told(tmp_path: Path, row: str, words: str)
     assert words in reason
 
 
+@settings(max_examples=60, deadline=None)
+@given(row=st.lists(st.text(max_size=30) | st.sampled_from(["1", "10:0:0", "2025-01-01"])))
+def test_no_row_raises_anything(tmp_path_factory: pytest.TempPathFactory, row: list[str]) -> None:
+    path = tmp_path_factory.mktemp("csv") / "c.csv"
+    with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
+        csv.writer(stream).writerows([COLUMNS, row])
+    found, _ = read_transients(path)
+    for one in found:
+        assert one.name.isprintable()
+
+
+def test_a_large_catalogue_is_read_in_seconds(tmp_path: Path) -> None:
+    """Each row was compared with all before it on the sky: three thousand took minutes."""
+    lines = [f"t{i},{i % 360}.5,{i // 360 - 14},2025-01-01" for i in range(3000)]
+    begun = time.process_time()
+    found, rejected = read(
+        tmp_path, HEADER + "\n".join([*lines[:-1], "twin,0.5,-14.0001,2025-01-01"])
+    )
+    assert time.process_time() - begun < 10
+    assert (len(found), rejected) == (2999, ["is t0 of line 2 again"])
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"name,ra,dec\nx,1,2\n", "has no column discovery_date"),
         (b"", "has no column name, ra, dec, discovery_date"),
         (b"\xff\xfe\x00", "cannot be read"),
+        (b"name,ra,dec,discovery_date\n" + b"x" * 200_000, "field larger than field limit"),
+        (b"name,ra,dec,discovery_date\n" + b"x\n" * 10_001, "more than 10000 rows"),
         (None, "cannot be read"),
     ],
 )

@@ -131,3 +131,29 @@ def test_a_reference_root_replaces_the_named_references():
     )
     assert config.is_reference(dt.date(2020, 1, 1), "reference/x.fits")
     assert not config.is_reference(dt.date(2020, 1, 1), "x.fits")
+
+
+LAUGHS = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"l0: &l0 ha\n{LAUGHS}surveys: *l11\n", "stands for more than 100000 values"),
+        ("surveys: &a {a: *a}\n", "within itself"),
+        ("[" * 5000, "nested too deeply"),
+        ("partitions_start: 2025-13-45\n", "month must be in 1..12"),
+        ("partitions_start: !!float no\n", "could not convert"),
+        (f"partitions_start: {'9' * 5000}\n", "4300 digits"),
+        ("surveys: !!python/object/apply:os.system [echo]\n", "could not determine a constructor"),
+        ("surveys: \0\n", "special characters"),
+        ("- a\n", "valid dictionary"),
+        ("", "valid dictionary"),
+    ],
+)
+def test_a_hostile_file_is_refused_at_once(tmp_path, text, words):
+    path = tmp_path / "surveys.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"Surveys file .*surveys\.yaml") as caught:
+        load_surveys(path)
+    assert words in str(caught.value)

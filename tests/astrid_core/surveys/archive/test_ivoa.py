@@ -319,6 +319,27 @@ def test_trouble_that_passes_is_not_seen(archive: VoArchive, tmp_path: Path, pro
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", ["BINARY2", 'FITS extnum="1"'])
+def test_no_table_leads_elsewhere(
+    archive: VoArchive, tmp_path: Path, protocol: str, kind: str
+) -> None:
+    """astropy would open whatever address a table names, allowed hosts or not."""
+    address = archive.server.url("/secret")
+    text = (
+        '<?xml version="1.0"?><VOTABLE version="1.3"><RESOURCE type="results"><TABLE>'
+        f'<FIELD name="a" datatype="int"/><DATA><{kind}><STREAM href="{address}"/>'
+        f"</{kind.split()[0]}></DATA></TABLE></RESOURCE></VOTABLE>"
+    )
+    answer = Reply(text.encode(), 200, {"Content-Type": "application/x-votable+xml"})
+    archive.server.always(QUERIED[protocol], lambda *_: answer)
+
+    with pytest.raises(SurveyRefusedError, match="its table lies elsewhere"):
+        survey_of(archive, tmp_path, protocol).products(NIGHT)
+
+    assert len(archive.server.log) == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_no_service_leads_elsewhere(archive: VoArchive, tmp_path: Path, protocol: str) -> None:
     archive.server.always(QUERIED[protocol], redirect("http://example.org/"))
 

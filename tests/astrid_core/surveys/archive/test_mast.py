@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from astrid_core.errors import (
     ForbiddenAddressError,
@@ -460,3 +462,42 @@ def test_a_recorded_listing_and_a_real_image_make_an_observation(
     assert real.path.read_bytes() == image.read_bytes()
     assert isinstance(other, UnfetchedFile)
     assert "HTTP 404" in str(other.error)
+
+
+# --- answers that harm --------------------------------------------------------------------------
+
+ODD = st.sampled_from(
+    (
+        None, "", "x", [], {}, True, -1, 0, 1e308, -1e308, "NaN", float("nan"), 10**30, [[1]],
+        "\ud800", "a\0b", "<script>", "POLYGON " + "9 " * 999, "../../x.fits", "http://x/y.fits",
+    )
+)  # fmt: skip
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_answer_raises_anything_but_what_is_ours(
+    portal: MastPortal, tmp_path: Path, data: st.DataObject
+) -> None:
+    portal.observations.clear()
+    portal.products.clear()
+    portal.add(observation("1", MJD), {"j1_drc.fits": tiny_fits(1)})
+
+    def harmed(right: Reply, _: Any) -> Reply:
+        answer = json.loads(right.body)
+        if answer.get("data") and data.draw(st.booleans()):
+            row = answer["data"][0]
+            row[data.draw(st.sampled_from(sorted(row)))] = data.draw(ODD)
+        else:
+            answer[data.draw(st.sampled_from(sorted(answer)))] = data.draw(ODD)
+        return Reply(json.dumps(answer).encode())
+
+    portal.server.always(data.draw(st.sampled_from([INVOKE, INVOKE, COLUMNS])), harmed)
+    try:
+        survey_of(portal.server, tmp_path).products(NIGHT)
+    except SurveyUnavailableError:
+        return
+    finally:
+        portal.server._always.clear()

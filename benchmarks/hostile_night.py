@@ -1,0 +1,194 @@
+"""A night with hostile files among good ones, beside the same night without.
+
+Run ``python -m benchmarks.hostile_night`` (``--files 60 --seed 1``). Two embedded stacks of
+their own take the same simulated exposures from files to light curves through Dagster; the
+folder of one also holds hostile files, among the science frames and among the reference's. Every
+run must succeed, and every row and object of the good frames must be the same in both.
+"""
+
+import argparse
+import collections
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import Connection, select
+
+from astrid_core.simulation.config import SceneConfig
+from astrid_core.simulation.scene import render_exposure
+from astrid_core.simulation.survey import archive_name, write_exposure
+from astrid_stack.dagster_client import DagsterClient
+from astrid_stack.state import State
+from astrid_stack.supervisor import Stack
+from benchmarks.hostile_base import made_bases, real_bases, real_data
+from benchmarks.hostile_files import hostile_file
+from dbschema.models import (
+    Candidate,
+    Detection,
+    DifferenceRun,
+    ExtractionRun,
+    IngestRun,
+    ModelRun,
+    Observation,
+    PreprocessRun,
+    ReferenceFrame,
+)
+from dbschema.session import make_engine
+
+NIGHT = "2025-09-10"
+SURVEY = "folder"
+_GOOD, _EVIL = "good", "evil"
+_WAIT_S = 1800.0
+Snapshot = dict[str, Any]
+
+
+def main() -> None:
+    """Take both nights, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=60, help="hostile files among the good ones")
+    parser.add_argument("--seed", type=int, default=1, help="of the hostile files")
+    parser.add_argument("--fields", type=int, default=3, help="good frames of the night")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="astrid-hostile-night-") as folder:
+        snapshots = []
+        for name in ("without", "with"):
+            place = Path(folder) / name
+            _write_good(place, given.fields)
+            if name == "with":
+                _write_evil(place, given.seed, given.files)
+            with _stack(place) as state:
+                _take(state)
+                snapshots.append(_snapshot(state))
+                print(f"night {name} hostile files: {_became(state)}", flush=True)
+    without, with_them = snapshots
+    differing = [
+        key for key in sorted(without | with_them) if without.get(key) != with_them.get(key)
+    ]
+    counts = ", ".join(f"{len(rows)} {key}" for key, rows in without.items())
+    print(f"of the good frames: {counts}; {len(differing)} differ {differing or ''}")
+    if differing or not without["detections"]:
+        raise SystemExit(1)
+
+
+def _write_good(folder: Path, n_fields: int) -> None:
+    scene = SceneConfig(n_fields=n_fields, shape=(256, 256), stars_per_field=500)
+    for root, night in (("night", scene.science_nights[0]), ("deep", scene.reference_nights[0])):
+        (folder / root / _GOOD).mkdir(parents=True)
+        for field in range(n_fields):
+            name = archive_name(field, night, "r")
+            write_exposure(render_exposure(scene, field, night, "r"), folder / root / _GOOD / name)
+
+
+def _write_evil(folder: Path, seed: int, n_files: int) -> None:
+    made, real = made_bases(seed), list(real_bases(real_data()))
+    for index in range(n_files):
+        file = hostile_file(seed, index, made, real)
+        root = folder / ("deep" if index % 5 == 0 else "night") / _EVIL / str(index)
+        root.mkdir(parents=True)
+        Path(os.fsdecode(os.fsencode(root) + b"/" + file.name)).write_bytes(file.content)
+
+
+@contextlib.contextmanager
+def _stack(folder: Path) -> Iterator[State]:
+    roots = {"root": str(folder / "night"), "reference_root": str(folder / "deep")}
+    survey = {
+        "adapter": "folder",
+        "nights": {"all": NIGHT},
+        "references": {"name": "deep"},
+        "folder": roots,
+    }
+    surveys_file = folder / "surveys.yaml"
+    surveys_file.write_text(
+        yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": {SURVEY: survey}})
+    )
+    os.environ["ASTRID_SURVEYS_FILE"] = str(surveys_file)
+    os.environ["ASTRID_MAX_FRAME_MPIX"] = "1"
+    state = State.create(folder / "state")
+    running = Stack(state)
+    running.up(lambda _: None)
+    try:
+        yield state
+    finally:
+        running.down(lambda _: None)
+
+
+def _take(state: State) -> None:
+    """The reference's frames, the reference, then the night, each through Dagster."""
+    client = DagsterClient.of(state)
+    night = {"survey": SURVEY, "night": NIGHT}
+    for job, partition in (("reference_nights", night), ("references", SURVEY), ("nightly", night)):
+        for run in client.follow(client.launch(job, [partition]), lambda _: None, _WAIT_S):
+            if run.status != "SUCCESS":
+                raise SystemExit(f"{job} ended {run.status}: {client.error_of(run.run_id)}")
+
+
+def _snapshot(state: State) -> Snapshot:
+    """Every row and object of the good frames, by table."""
+    engine = make_engine(state.database_url("astrid"))
+    with engine.connect() as connection:
+        rows = _rows_of_good(connection)
+    engine.dispose()
+    root = Stack(state).object_store().folder / "astrid"
+    keys = {
+        value
+        for table in rows.values()
+        for row in table
+        for name, value in row.items()
+        if name.endswith("_path") and value is not None
+    }
+    objects = [(key, hashlib.sha256((root / key).read_bytes()).hexdigest()) for key in sorted(keys)]
+    return rows | {"objects": objects}
+
+
+def _rows_of_good(connection: Connection) -> dict[str, list[Mapping[str, Any]]]:
+    observations = _rows(connection, Observation, "archive_id", None)
+    good = [one for one in observations if _GOOD in one["archive_id"].split("/")]
+    ids = [one["id"] for one in good]
+    found = {"observations": good}
+    found["ingest_runs"] = [
+        one
+        for one in _rows(connection, IngestRun, "source", None)
+        if _GOOD in one["source"].split("/")
+    ]
+    fields = {one["field"] for one in good}
+    for table in (PreprocessRun, DifferenceRun):
+        found[table.__tablename__] = _rows(connection, table, "observation_id", ids)
+    references = _rows(connection, ReferenceFrame, "field", list(fields))
+    found["reference_frames"] = references
+    runs = [one["run_id"] for one in found["difference_runs"]]
+    for child in (ExtractionRun, Candidate, ModelRun, Detection):
+        found[child.__tablename__] = _rows(connection, child, "difference_run_id", runs)
+    return found
+
+
+def _rows(
+    connection: Connection, table: Any, column: str, wanted: list[Any] | None
+) -> list[Mapping[str, Any]]:
+    """Rows without the columns that tell the time, in the order of their keys."""
+    columns = [one for one in table.__table__.columns if not one.info.get("clock")]
+    query = select(*columns).order_by(*table.__table__.primary_key.columns)
+    if wanted is not None:
+        query = query.where(table.__table__.c[column].in_(wanted))
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _became(state: State) -> str:
+    engine = make_engine(state.database_url("astrid"))
+    with engine.connect() as connection:
+        ingested = connection.execute(select(IngestRun.status, IngestRun.error_type)).all()
+        processed = connection.execute(select(PreprocessRun.status, PreprocessRun.error_type)).all()
+    engine.dispose()
+    told = []
+    for stage, rows in (("files", ingested), ("frames", processed)):
+        became = collections.Counter(error or status for status, error in rows).most_common()
+        told.append(f"{stage}: " + ", ".join(f"{name} {count}" for name, count in became))
+    return "; ".join(told)
+
+
+if __name__ == "__main__":
+    main()
