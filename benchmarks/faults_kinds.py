@@ -1,0 +1,224 @@
+"""The faults themselves: each does its damage at once and says what it did.
+
+What belongs here: one way for things to break, and how it is lifted again where it does not
+pass by itself. What does not: recovery, which is the stack's.
+"""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from sqlalchemy import text
+
+from benchmarks.faults_stack import DisturbedStack, is_small_disk
+from benchmarks.faulty_store import StoreFault
+from dbschema.session import make_engine
+
+_FREEZE_S = 6.0
+_BALLAST_CHUNK = 1 << 20
+
+
+@dataclass
+class Made:
+    """What a fault did.
+
+    Attributes
+    ----------
+    n_faults
+        How many things broke.
+    lift
+        What ends it.
+    """
+
+    n_faults: int
+    lift: Callable[[], None] = field(default=lambda: None)
+
+
+Fault = Callable[[DisturbedStack, random.Random], Made]
+
+
+def kill_run(stack: DisturbedStack, rng: random.Random) -> Made:
+    """SIGKILL for the processes of one run."""
+    return _kill(stack, [rng.choice(found)] if (found := runners(stack)) else [])
+
+
+def kill_all_runs(stack: DisturbedStack, rng: random.Random) -> Made:
+    """SIGKILL for the processes of all runs at once."""
+    return _kill(stack, runners(stack))
+
+
+def kill_worker(stack: DisturbedStack, rng: random.Random) -> Made:
+    """SIGKILL for a worker process of a run."""
+    found = [child for runner in runners(stack) for child in _children(runner)]
+    return _kill(stack, [rng.choice(found)] if found else [])
+
+
+def kill_code(stack: DisturbedStack, rng: random.Random) -> Made:
+    """SIGKILL for the code server and all that it started."""
+    code = stack.process_of("code")
+    return _kill(stack, [] if code is None else [code, *_children(code)])
+
+
+def _kill_part(name: str) -> Fault:
+    def kill(stack: DisturbedStack, rng: random.Random) -> Made:
+        process = stack.process_of(name)
+        return _kill(stack, [] if process is None else [process])
+
+    kill.__doc__ = f"SIGKILL for {name}."
+    return kill
+
+
+def freeze_postgres(stack: DisturbedStack, rng: random.Random) -> Made:
+    """Postgres and its backends stand still for some seconds."""
+    return _freeze(stack, "postgres")
+
+
+def freeze_store(stack: DisturbedStack, rng: random.Random) -> Made:
+    """The store stands still for some seconds."""
+    return _freeze(stack, "objectstore")
+
+
+def cut_connections(stack: DisturbedStack, rng: random.Random) -> Made:
+    """Every connection to Postgres is ended by the server."""
+    engine = make_engine(stack.state.database_url("postgres"))
+    try:
+        with engine.begin() as connection:
+            ended = connection.execute(
+                text(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                    "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                )
+            ).scalar_one()
+    finally:
+        engine.dispose()
+    return Made(int(ended))
+
+
+def _store(kind: StoreFault, most: int, chance: float) -> Fault:
+    def disturb(stack: DisturbedStack, rng: random.Random) -> Made:
+        before = stack.proxy.done[kind]
+        made = Made(0)
+
+        def lift() -> None:
+            stack.proxy.disarm()
+            made.n_faults = stack.proxy.done[kind] - before
+
+        made.lift = lift
+        stack.proxy.arm([kind] * rng.randint(1, most), chance, str(rng.random()))
+        return made
+
+    disturb.__doc__ = f"Requests to the store: {kind}."
+    return disturb
+
+
+def fill_scratch(stack: DisturbedStack, rng: random.Random) -> Made:
+    """The disk that runs stage files on is full."""
+    return _fill(Path(os.environ["ASTRID_SCRATCH_DIR"]))
+
+
+def fill_store(stack: DisturbedStack, rng: random.Random) -> Made:
+    """The disk that the store keeps objects on is full."""
+    return _fill(stack.state.objects)
+
+
+def jump_clock(stack: DisturbedStack, rng: random.Random) -> Made:
+    """The clock of code server, runs, daemon and API goes back or forth, and back again."""
+    if stack.clock is None:
+        return Made(0)
+    clock = stack.clock
+    clock.write_text(f"{rng.choice(['-3600', '-86400', '+600', '+7200', '+172800'])}\n")
+
+    def lift() -> None:
+        clock.write_text("+0\n")
+
+    return Made(1, lift)
+
+
+KINDS: dict[str, Fault] = {
+    "kill run": kill_run,
+    "kill all runs": kill_all_runs,
+    "kill worker": kill_worker,
+    "kill code server": kill_code,
+    "kill daemon": _kill_part("daemon"),
+    "kill webserver": _kill_part("dagster"),
+    "kill API": _kill_part("api"),
+    "kill MLflow": _kill_part("mlflow"),
+    "kill Postgres": _kill_part("postgres"),
+    "kill store": _kill_part("objectstore"),
+    "freeze Postgres": freeze_postgres,
+    "freeze store": freeze_store,
+    "cut connections": cut_connections,
+    "store 503": _store("busy", 12, 0.4),
+    "store resets": _store("reset", 12, 0.4),
+    "store truncates": _store("truncated", 12, 0.4),
+    "store silent": _store("silent", 1, 0.3),
+    "scratch full": fill_scratch,
+    "store full": fill_store,
+    "clock jump": jump_clock,
+}
+
+
+def runners(stack: DisturbedStack) -> list[psutil.Process]:
+    """Processes that execute runs: children of the code server's own server process."""
+    code = stack.process_of("code")
+    return [
+        child
+        for child in (_children(code) if code is not None else [])
+        if _says(child, "spawn_main") and not _says(child, "resource_tracker")
+    ]
+
+
+def _says(process: psutil.Process, word: str) -> bool:
+    try:
+        return word in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(stack: DisturbedStack, victims: list[psutil.Process]) -> Made:
+    n_killed = 0
+    for victim in victims:
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+            n_killed += 1
+    return Made(min(n_killed, 1))
+
+
+def _freeze(stack: DisturbedStack, name: str) -> Made:
+    process = stack.process_of(name)
+    if process is None:
+        return Made(0)
+    everyone = [process, *_children(process)]
+    for frozen in everyone:
+        with suppress(psutil.NoSuchProcess):
+            frozen.send_signal(signal.SIGSTOP)
+    time.sleep(_FREEZE_S)
+    for frozen in everyone:
+        with suppress(psutil.NoSuchProcess):
+            frozen.send_signal(signal.SIGCONT)
+    return Made(1)
+
+
+def _fill(folder: Path) -> Made:
+    if not is_small_disk(folder):
+        return Made(0)  # never a disk that others use
+    ballast = folder / ".ballast"
+    with ballast.open("wb") as stream, suppress(OSError):
+        while shutil.disk_usage(folder).free:
+            stream.write(b"\0" * _BALLAST_CHUNK)
+            stream.flush()
+    return Made(1, lambda: ballast.unlink(missing_ok=True))

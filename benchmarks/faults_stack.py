@@ -1,0 +1,167 @@
+"""An embedded stack whose line to the store, disks and clock misbehave on demand.
+
+What belongs here: where faults can get in. What does not: which and when (``faults_kinds``).
+"""
+
+import datetime as dt
+import glob
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from astrid_stack import ports
+from astrid_stack.part import Part
+from astrid_stack.state import State
+from astrid_stack.supervisor import Stack
+from benchmarks.faulty_store import FaultyStore
+
+REFERENCE_NIGHT = dt.date(2025, 9, 1)
+FIRST_NIGHT = dt.date(2025, 9, 10)
+JUDGED_NIGHTS = (dt.date(2025, 9, 7), dt.date(2025, 9, 8))
+FLOWN, JUDGED = "simulated", "judged"
+"""The survey whose nights are disturbed, and the one whose detections people judge meanwhile:
+verdicts have a say in which detections make an object, which is compared with a twin's."""
+_FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+_JUDGED_FIELDS = 6
+"""As many pieces of sky as splits of a training dataset need."""
+_DISK_MIB = {"scratch": 64, "objects": 1500}
+_WITH_CLOCK = ("code", "daemon", "api")
+
+
+class DisturbedStack(Stack):
+    """A stack whose parts reach the store through a proxy, and have a clock of their own.
+
+    Parameters
+    ----------
+    proxy
+        What stands before the store.
+    clock
+        File with the shift of the clock of some parts; None where no library fakes it.
+    """
+
+    def __init__(self, state: State, proxy: FaultyStore, clock: Path | None) -> None:
+        super().__init__(state)
+        self.proxy = proxy
+        self.clock = clock
+
+    def parts(self) -> dict[str, Part]:
+        """The parts as ever, in another environment."""
+        self.proxy.upstream = (ports.LOOPBACK, self.state.ports()["s3"])
+        return {name: self._disturbed(part) for name, part in super().parts().items()}
+
+    def _disturbed(self, part: Part) -> Part:
+        if part.name in ("postgres", "objectstore"):
+            return part
+        address = f"http://{ports.LOOPBACK}:{self.proxy.port}"
+        changed = dict(part.program.environment)
+        for name in ("ASTRID_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"):
+            if name in changed:
+                changed[name] = address
+        if self.clock is not None and part.name in _WITH_CLOCK:
+            changed |= {
+                "LD_PRELOAD": glob.glob(_FAKETIME)[0],
+                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+                "FAKETIME_CACHE_DURATION": "1",
+                "DONT_FAKE_MONOTONIC": "1",
+            }
+        return replace(part, program=replace(part.program, environment=changed))
+
+
+def surveys_file(path: Path, nights: Sequence[dt.date], n_fields: int, side_pix: int) -> Path:
+    """Write the two surveys of a campaign."""
+
+    def survey(science: Sequence[dt.date], seed: int, n_fields: int) -> dict[str, Any]:
+        return {
+            "adapter": "simulated",
+            "longitude_deg": -70.8,
+            "references": {"name": "first", "nights": [REFERENCE_NIGHT.isoformat()]},
+            "simulated": {
+                "seed": seed,
+                "n_fields": n_fields,
+                "shape": [side_pix, side_pix],
+                # As many stars as the default has on four times the area.
+                "stars_per_field": 600,
+                "reference_nights": [REFERENCE_NIGHT.isoformat()],
+                "science_nights": [night.isoformat() for night in science],
+            },
+        }
+
+    surveys = {FLOWN: survey(nights, 1, n_fields), JUDGED: survey(JUDGED_NIGHTS, 2, _JUDGED_FIELDS)}
+    path.write_text(yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": surveys}))
+    return path
+
+
+@contextmanager
+def quiet_stack(folder: Path) -> Iterator[State]:
+    """A stack that nobody disturbs: the twin."""
+    folder.mkdir(parents=True)
+    state = State.create(folder / "state")
+    stack = Stack(state)
+    stack.up(_say_nothing)
+    try:
+        yield state
+    finally:
+        stack.down(_say_nothing)
+
+
+@contextmanager
+def disturbed_stack(folder: Path) -> Iterator[DisturbedStack]:
+    """A stack to disturb; its disks are small where root can mount them."""
+    folder.mkdir(parents=True)
+    state = State.create(folder / "state")
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    mounted = [
+        path
+        for path, name in ((scratch, "scratch"), (state.objects, "objects"))
+        if _mount(path, _DISK_MIB[name])
+    ]
+    os.environ["ASTRID_SCRATCH_DIR"] = str(scratch)
+    clock = folder / "clock" if glob.glob(_FAKETIME) else None
+    if clock is not None:
+        clock.write_text("+0\n")
+    try:
+        with FaultyStore(ports.any_free_port(), "http://127.0.0.1:1") as proxy:
+            stack = DisturbedStack(state, proxy, clock)
+            stack.up(_say_nothing)
+            try:
+                yield stack
+            finally:
+                stack.down(_say_nothing)
+    finally:
+        del os.environ["ASTRID_SCRATCH_DIR"]
+        for path in mounted:
+            subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def is_small_disk(path: Path) -> bool:
+    """Whether a folder is a disk of its own, which may be filled."""
+    return path.is_mount()
+
+
+def _mount(path: Path, size_mib: int) -> bool:
+    if os.geteuid() != 0:
+        return False
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "none", str(path)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def _say_nothing(_: str) -> None:
+    """Reports of a stack's rise, hundreds of times."""
+
+
+def wait(condition: Any, timeout_s: float, poll_s: float = 0.1) -> bool:
+    """Whether a condition came to hold in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(poll_s)
+    return True
