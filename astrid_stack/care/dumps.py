@@ -15,6 +15,7 @@ from typing import IO
 from sqlalchemy import Connection, text
 
 from astrid_core.errors import DatabaseError
+from astrid_stack.errors import BackupError
 from astrid_stack.postgres import binaries
 from astrid_stack.processes import base_environment
 from astrid_stack.state import RESTORING
@@ -31,6 +32,10 @@ _LIBPQ = {
 }
 """Parameters of an address that the programs must know too, and their variables."""
 
+
+_TLS = frozenset({"require", "verify-ca", "verify-full"})
+_SYSTEM = Path("/usr/lib/postgresql")
+"""Where Debian and its kin put each version's programs."""
 
 _UNKNOWN_BEFORE_17 = b"SET transaction_timeout"
 
@@ -187,7 +192,7 @@ def _client(address: str, command: tuple[str, ...], **pipes: int) -> Iterator[_C
     program, *arguments = command
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
-            [str(binaries() / program), *arguments],
+            [str(_folder_of(program, address) / program), *arguments],
             env=base_environment() | _client_environment(address),
             umask=0o077,
             stderr=complaints,
@@ -203,6 +208,36 @@ def _client(address: str, command: tuple[str, ...], **pipes: int) -> Iterator[_C
                 if pipe is not None and not pipe.closed:
                     with suppress(BrokenPipeError):
                         pipe.close()
+
+
+def _folder_of(program: str, address: str) -> Path:
+    """Folder of a program that can reach a database.
+
+    Those of the wheel are newest, and speak no TLS: what an address demands it of is reached
+    by the system's own.
+
+    Raises
+    ------
+    BackupError
+        If the system has none.
+    """
+    demands_tls = database_url(address).query.get("sslmode") in _TLS
+    if program == "pg_restore" or not demands_tls:  # which only reads the dump here
+        return binaries()
+    by_version = sorted(_SYSTEM.glob("*/bin"), key=lambda folder: _version_of(folder.parent.name))
+    found = shutil.which(program)
+    folders = [*reversed(by_version), *([Path(found).parent] if found else [])]
+    for folder in folders:
+        if (folder / program).is_file():
+            return folder
+    raise BackupError(
+        f"The database demands TLS, which the {program} that comes with AstrID does not speak.",
+        remedy="Install PostgreSQL's own client (postgresql-client), no older than the server.",
+    )
+
+
+def _version_of(name: str) -> int:
+    return int(name) if name.isdecimal() else 0
 
 
 def _client_environment(address: str) -> dict[str, str]:

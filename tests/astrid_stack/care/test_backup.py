@@ -400,6 +400,23 @@ def test_servers_before_17_are_not_told_what_they_do_not_know() -> None:
         assert sink.communicate()[0] == told.replace(b"SET transaction_timeout = 0;\n", b"", 1)
 
 
+def test_tls_without_a_client_that_speaks_it_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dumps, "_SYSTEM", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    address = "postgresql://me:hunter2@db.example/astrid?sslmode=verify-full"
+    with pytest.raises(BackupError, match="postgresql-client") as caught:
+        dumps._folder_of("pg_dump", address)
+    assert "hunter2" not in str(caught.value)
+    for version in ("9", "16"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "pg_dump").touch()
+    assert dumps._folder_of("pg_dump", address) == tmp_path / "16" / "bin"
+    assert dumps._folder_of("pg_restore", address) == dumps.binaries()
+    assert dumps._folder_of("pg_dump", "postgresql://me@127.0.0.1/astrid") == dumps.binaries()
+
+
 def test_a_password_reaches_pg_dump_by_its_environment_alone() -> None:
     environment = dumps._client_environment(
         "postgresql+psycopg://me:p%40ss@db.example/astrid?sslmode=require&application_name=x"
