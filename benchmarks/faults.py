@@ -10,7 +10,7 @@ operator does: ``astrid up``, and the night again. Then the audit (``astrid audi
 every row, object, verdict, dataset, run and slot; in the end it reads every object, and the two
 stacks' nights are compared row by row and hash by hash.
 
-A fault that the machine does not allow (small disks need root, the clock libfaketime) is said
+A fault that the machine does not allow (small disks need root, the clock a C compiler) is said
 to be skipped. Flight n of a seed is the same in every campaign.
 """
 
@@ -133,7 +133,7 @@ def main() -> None:
             surveys_file(folder / "surveys.yaml", nights, asked.fields, asked.side)
         )
         with disturbed_stack(folder / "disturbed") as stack:
-            planned = plan(asked.flights, asked.seed, asked.only or kinds)
+            planned = plan(asked.flights, asked.seed, asked.only)
             flights, verdicts, datasets = fly(stack, nights, planned, asked.seed)
             problems = look_at_all(stack)
             got = rows_and_hashes(stack.state)

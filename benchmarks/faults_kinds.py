@@ -133,12 +133,8 @@ def jump_clock(stack: DisturbedStack, rng: random.Random) -> Made:
     if stack.clock is None:
         return Made(0)
     clock = stack.clock
-    clock.write_text(f"{rng.choice(['-3600', '-86400', '+600', '+7200', '+172800'])}\n")
-
-    def lift() -> None:
-        clock.write_text("+0\n")
-
-    return Made(1, lift)
+    clock.shift(rng.choice([-86_400, -3600, 600, 7200, 172_800]))
+    return Made(1, lambda: clock.shift(0))
 
 
 KINDS: dict[str, Fault] = {

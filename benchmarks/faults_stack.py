@@ -4,13 +4,14 @@ What belongs here: where faults can get in. What does not: which and when (``fau
 """
 
 import datetime as dt
-import glob
 import os
+import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,50 @@ JUDGED_NIGHTS = (dt.date(2025, 9, 7), dt.date(2025, 9, 8))
 FLOWN, JUDGED = "simulated", "judged"
 """The survey whose nights are disturbed, and the one whose detections people judge meanwhile:
 verdicts have a say in which detections make an object, which is compared with a twin's."""
-_FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+_CLOCK_SOURCE = Path(__file__).with_name("shifted_clock.c")
 _JUDGED_FIELDS = 6
 """As many pieces of sky as splits of a training dataset need."""
+_SHIFT = struct.Struct("=q")
 _DISK_MIB = {"scratch": 64, "objects": 1500}
 _WITH_CLOCK = ("code", "daemon", "api")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A time of day for some processes, which can be set while they run.
+
+    Attributes
+    ----------
+    library
+        What is loaded before theirs.
+    file
+        The shift that it reads.
+    """
+
+    library: Path
+    file: Path
+
+    @classmethod
+    def made_in(cls, folder: Path) -> "Clock | None":
+        """A clock that is right; None without a C compiler."""
+        compiler = shutil.which("gcc")
+        if compiler is None:
+            return None
+        clock = cls(folder / "clock.so", folder / "clock")
+        command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(clock.library)]
+        subprocess.run([*command, str(_CLOCK_SOURCE), "-ldl"], check=True)
+        clock.file.write_bytes(_SHIFT.pack(0))
+        return clock
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a process that has this clock."""
+        return {"LD_PRELOAD": str(self.library), "SHIFTED_CLOCK": str(self.file)}
+
+    def shift(self, seconds: int) -> None:
+        """Set it wrong by some seconds, at once and for everyone; 0 sets it right."""
+        with self.file.open("r+b") as stream:  # in place: it is mapped
+            stream.write(_SHIFT.pack(seconds))
 
 
 class DisturbedStack(Stack):
@@ -43,10 +83,10 @@ class DisturbedStack(Stack):
     proxy
         What stands before the store.
     clock
-        File with the shift of the clock of some parts; None where no library fakes it.
+        The clock of some parts; None where no compiler makes one.
     """
 
-    def __init__(self, state: State, proxy: FaultyStore, clock: Path | None) -> None:
+    def __init__(self, state: State, proxy: FaultyStore, clock: "Clock | None") -> None:
         super().__init__(state)
         self.proxy = proxy
         self.clock = clock
@@ -65,12 +105,7 @@ class DisturbedStack(Stack):
             if name in changed:
                 changed[name] = address
         if self.clock is not None and part.name in _WITH_CLOCK:
-            changed |= {
-                "LD_PRELOAD": glob.glob(_FAKETIME)[0],
-                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-                "FAKETIME_CACHE_DURATION": "1",
-                "DONT_FAKE_MONOTONIC": "1",
-            }
+            changed |= self.clock.environment
         return replace(part, program=replace(part.program, environment=changed))
 
 
@@ -124,9 +159,7 @@ def disturbed_stack(folder: Path) -> Iterator[DisturbedStack]:
         if _mount(path, _DISK_MIB[name])
     ]
     os.environ["ASTRID_SCRATCH_DIR"] = str(scratch)
-    clock = folder / "clock" if glob.glob(_FAKETIME) else None
-    if clock is not None:
-        clock.write_text("+0\n")
+    clock = Clock.made_in(folder)
     try:
         with FaultyStore(ports.any_free_port(), "http://127.0.0.1:1") as proxy:
             stack = DisturbedStack(state, proxy, clock)
