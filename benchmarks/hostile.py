@@ -129,8 +129,13 @@ def campaign(
         threads = [threading.Thread(target=work, args=(number,)) for number in range(workers)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            waiting.clear()  # what is done is told
+            for thread in threads:
+                thread.join()
     tally.verdicts.sort(key=lambda one: one[0])
     return tally
 

@@ -167,39 +167,41 @@ def test_every_route_takes_any_path_and_query(app: FastAPI, people: dict[Role, P
             assert "set-cookie" not in answer.headers or path.startswith("/sign")
 
 
-@pytest.mark.parametrize(
-    ("headers", "statuses"),
-    [
-        ([(b"origin", b"http://[")], {403}),
-        ([(b"origin", b"null")], {403}),
-        ([(b"origin", b"http://localhost:8000.evil.example")], {403}),
-        ([(b"origin", b"http://evil.example"), (b"origin", b"http://localhost:8000")], {403}),
-        ([(b"host", b"evil.example")], {403}),
-        ([(b"host", b"[")], {403}),
-        ([(b"host", b"")], {403}),
-        ([(b"host", b"localhost@evil.example")], {403}),
-        ([(b"host", b"evil.example#@localhost")], {403}),
-        ([(b"host", b"\xff")], {403}),
-        ([(b"host", b"evil.example"), (b"host", b"localhost")], {403}),
-        ([(b"sec-fetch-site", b"cross-site")], {403}),
-        ([(b"authorization", b"Bearer")], {401}),
-        ([(b"authorization", b"Bearer \xff\x00")], {401}),
-        ([(b"authorization", b"Bearer " + b"x" * 50_000)], {401}),
-        ([(b"authorization", b"Basic YTpi")], {401}),
-        ([(b"cookie", b"astrid_session=\xff; astrid_session=\x00;;==")], {401}),
-        ([(b"cookie", b"astrid_session=" + b"x" * 50_000)], {401}),
-        ([(b"content-length", b"99999999999999999999999999")], {401}),
-        ([(b"content-length", "９".encode())], {401}),
-        ([(b"content-length", b"-1")], {401}),
-        ([(b"accept", b"text/html" * 9000)], {401}),
-        ([(b"x-forwarded-host", b"localhost"), (b"host", b"evil.example")], {403}),
-    ],
+ODD_HEADERS: tuple[tuple[Pairs, int], ...] = (
+    ([(b"origin", b"http://[")], 403),
+    ([(b"origin", b"null")], 403),
+    ([(b"origin", b"http://localhost:8000.evil.example")], 403),
+    ([(b"origin", b"http://evil.example"), (b"origin", b"http://localhost:8000")], 403),
+    ([(b"host", b"evil.example")], 403),
+    ([(b"host", b"[")], 403),
+    ([(b"host", b"")], 403),
+    ([(b"host", b"localhost@evil.example")], 403),
+    ([(b"host", b"evil.example#@localhost")], 403),
+    ([(b"host", b"\xff")], 403),
+    ([(b"host", b"evil.example"), (b"host", b"localhost")], 403),
+    ([(b"sec-fetch-site", b"cross-site")], 403),
+    ([(b"authorization", b"Bearer")], 401),
+    ([(b"authorization", b"Bearer \xff\x00")], 401),
+    ([(b"authorization", b"Bearer " + b"x" * 50_000)], 401),
+    ([(b"authorization", b"Basic YTpi")], 401),
+    ([(b"cookie", b"astrid_session=\xff; astrid_session=\x00;;==")], 401),
+    ([(b"cookie", b"astrid_session=" + b"x" * 50_000)], 401),
+    ([(b"content-length", b"99999999999999999999999999")], 401),
+    ([(b"content-length", "９".encode())], 401),
+    ([(b"content-length", b"-1")], 401),
+    ([(b"accept", b"text/html" * 9000)], 401),
+    ([(b"x-forwarded-host", b"localhost"), (b"host", b"evil.example")], 403),
 )
-def test_odd_headers_are_refused(app: FastAPI, headers: Pairs, statuses: set[int]) -> None:
-    for method in ("GET", "POST"):
-        answer = ask(app, method, b"/detections", headers)
-        assert answer.status in statuses | ({405} if method == "POST" else set()), answer
+
+
+def test_odd_headers_are_refused(app: FastAPI) -> None:
+    for headers, status in ODD_HEADERS:
+        answer = ask(app, "GET", b"/detections", headers)
+        assert answer.status == status, headers
         assert "content-security-policy" in answer.headers
+        # Sites are told apart before routes are, and routes before people.
+        posted = ask(app, "POST", b"/detections", headers).status
+        assert posted == (403 if status == 403 else 405), headers
 
 
 NAMES = (
