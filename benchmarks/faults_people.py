@@ -6,11 +6,13 @@ idempotency key, however long the API is away: as the review page does.
 
 import datetime as dt
 import itertools
+import os
 import threading
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,7 +60,7 @@ class People:
         self.datasets: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
-        surveys = load_surveys().surveys
+        surveys = load_surveys(Path(os.environ["ASTRID_SURVEYS_FILE"])).surveys
         truth.review_by_truth(self._state, surveys[JUDGED], lambda _: None)
         self._thread.start()
         return self
