@@ -68,8 +68,9 @@ DUPLICATES = "launched thrice"
 _RUN_S = 400.0
 _ATTEMPTS = 5
 _SETTLE_S = 2.0
-_STAGES = 5
-_GOOD = frozenset({"completed", "degraded", "succeeded", "active"})
+_LONGEST_FAULT_S = 30.0
+_LAST_STAGE = "model"
+_GOOD = frozenset({"completed", "degraded"})
 _OF_VERDICTS = frozenset({"is_validated", "n_verdicts", "human_label", "validated_at"})
 _COMPARED = (
     (Observation, Observation.id),
@@ -211,6 +212,7 @@ def disturb(stack: DisturbedStack, flight: Flight, rng: random.Random) -> None:
         time.sleep(rng.uniform(0.0, 10.0))
         made = KINDS[flight.kind](stack, rng)
         time.sleep(rng.uniform(2.0, 6.0))
+        wait(lambda: made.is_over() or not runners(stack), _LONGEST_FAULT_S)
     begun = time.monotonic()
     made.lift()
     flight.n_faults += made.n_faults
@@ -241,7 +243,7 @@ def is_whole(state: State, survey: str, night: dt.date) -> bool:
     """Whether every observation of a night has gone through every stage."""
     engine = make_engine(state.database_url("astrid"))
     query = (
-        select(observation_status.c.observation_id, observation_status.c.status)
+        select(observation_status.c.stage, observation_status.c.status)
         .join(Observation, Observation.id == observation_status.c.observation_id)
         .join(Survey, Survey.id == Observation.survey_id)
         .where(Survey.name == survey, Observation.night == night)
@@ -249,8 +251,7 @@ def is_whole(state: State, survey: str, night: dt.date) -> bool:
     with engine.connect() as connection:
         found = connection.execute(query).all()
     engine.dispose()
-    stages = Counter(row.observation_id for row in found if row.status in _GOOD)
-    return bool(stages) and len(found) == sum(stages.values()) and min(stages.values()) == _STAGES
+    return bool(found) and all(row.stage == _LAST_STAGE and row.status in _GOOD for row in found)
 
 
 def _follow(client: DagsterClient, launch: Launch, timeout_s: float = _RUN_S) -> list[Any]:

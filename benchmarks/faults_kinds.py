@@ -35,10 +35,13 @@ class Made:
         How many things broke.
     lift
         What ends it.
+    is_over
+        Whether it has done all it was to do.
     """
 
     n_faults: int
     lift: Callable[[], None] = field(default=lambda: None)
+    is_over: Callable[[], bool] = field(default=lambda: True)
 
 
 Fault = Callable[[DisturbedStack, random.Random], Made]
@@ -110,8 +113,10 @@ def _store(kind: StoreFault, most: int, chance: float) -> Fault:
             stack.proxy.disarm()
             made.n_faults = stack.proxy.done[kind] - before
 
+        n_wanted = rng.randint(1, most)
         made.lift = lift
-        stack.proxy.arm([kind] * rng.randint(1, most), chance, str(rng.random()))
+        made.is_over = lambda: stack.proxy.done[kind] - before >= n_wanted
+        stack.proxy.arm([kind] * n_wanted, chance, str(rng.random()))
         return made
 
     disturb.__doc__ = f"Requests to the store: {kind}."

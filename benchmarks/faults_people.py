@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import func, select
 
@@ -29,6 +29,7 @@ from dbschema.models import ValidationEvent
 from dbschema.session import make_engine
 
 _PACE_S = 0.5
+_N_JUDGED = 40
 _DATASET_S = 300.0
 
 
@@ -122,23 +123,24 @@ class People:
         """One verdict after another, each until it is acknowledged."""
         found = self._operator.ask("GET", "/detections", params={"survey": JUDGED, "limit": 500})
         items = [
-            self._operator.ask("GET", f"/review/items/{one['id']}") for one in found["items"][:40]
+            (one["id"], self._operator.ask("GET", f"/review/items/{one['id']}")["cutout_sha256"])
+            for one in found["items"][:_N_JUDGED]
         ]
-        for number, item in enumerate(itertools.cycle(items)):
+        for number, (detection, sha256) in enumerate(itertools.cycle(items)):
             key = f"campaign-{number}"
-            while not self._is_acknowledged(item, key):
+            while not self._is_acknowledged(detection, sha256, key):
                 if self._stop.wait(_PACE_S):
                     return
             self._acknowledged.append(key)
             if self._stop.wait(_PACE_S):
                 return
 
-    def _is_acknowledged(self, item: dict[str, Any], key: str) -> bool:
-        verdict = {"verdict": "unsure", "cutout_sha256": item["cutout_sha256"]}
+    def _is_acknowledged(self, detection: str, sha256: str, key: str) -> bool:
+        verdict = {"verdict": "unsure", "cutout_sha256": sha256}
         try:
             self._operator.ask(
                 "POST",
-                f"/detections/{item['detection_id']}/validations",
+                f"/detections/{detection}/validations",
                 10.0,
                 json=verdict,
                 headers={"Idempotency-Key": key},
