@@ -167,13 +167,22 @@ KINDS: dict[str, Fault] = {
 
 
 def runners(stack: DisturbedStack) -> list[psutil.Process]:
-    """Processes that execute runs: children of the code server's own server process."""
+    """Processes that execute runs: the code server's server starts them, they their workers."""
     code = stack.process_of("code")
-    return [
+    spawned = [
         child
         for child in (_children(code) if code is not None else [])
         if _says(child, "spawn_main") and not _says(child, "resource_tracker")
     ]
+    pids = {process.pid for process in spawned}
+    return [process for process in spawned if _parent_of(process) not in pids]
+
+
+def _parent_of(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _says(process: psutil.Process, word: str) -> bool:
