@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,14 @@ class ExternalPostgres:
         }
         return psycopg.connect(**(asked | changes), autocommit=True)  # type: ignore[arg-type]
 
+    def is_ready(self) -> bool:
+        """Whether it takes connections: it listens before it does."""
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
 
 @contextmanager
 def external_postgres() -> Iterator[ExternalPostgres]:
@@ -83,7 +91,7 @@ def external_postgres() -> Iterator[ExternalPostgres]:
         made = Program(
             "postgres", argv, _environment(), folder / "log", signal.SIGINT, account=account
         )
-        with _running(made, port):
+        with _running(made, server.is_ready):
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -128,7 +136,7 @@ def pooled(server: ExternalPostgres) -> Iterator[int]:
         made = Program("pgbouncer", argv, _environment(), folder / "log", account=account)
         made.log.touch()
         _give(account, made.log)
-        with _running(made, port):
+        with _running(made, lambda: _listens(port)):
             yield port
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -177,12 +185,10 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def _running(program: Program, port: int) -> Iterator[None]:
+def _running(program: Program, is_ready: Callable[[], bool]) -> Iterator[None]:
     leash = processes.start_leashed(program)
     try:
-        processes.wait_until_ready(
-            program, leash, lambda: _listens(port), _READY_S, "Read the log."
-        )
+        processes.wait_until_ready(program, leash, is_ready, _READY_S, "Read the log.")
         yield
     finally:
         processes.let_go(leash, 10.0)
