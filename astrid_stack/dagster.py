@@ -44,6 +44,7 @@ query AstridLocations {
   }
 }
 """
+_AHEAD_S = 60.0
 _RELOAD_QUERY = """
 mutation AstridReload {
   reloadRepositoryLocation(repositoryLocationName: "astrid") { __typename }
@@ -223,6 +224,15 @@ def unfinished_runs(server: EmbeddedPostgres) -> int:
             "SELECT count(*) FROM runs WHERE status = ANY(%s)", (list(_UNFINISHED),)
         ).fetchone()
     return int(count[0]) if count else 0
+
+
+def has_seen_future(server: EmbeddedPostgres) -> bool:
+    """Whether a daemon's last sign of life is one of a time to come.
+
+    Dagster's daemons measure their pauses by the time of day. When a clock that was ahead is
+    set back, they wait for as long as it was ahead: no queued run starts until then.
+    """
+    return _last_heartbeat(server) > time.time() + _AHEAD_S
 
 
 def _last_heartbeat(server: EmbeddedPostgres) -> float:

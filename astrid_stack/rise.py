@@ -74,6 +74,7 @@ class Rise:
         if self.stack.process_of("postgres") is None:
             server.prepare()
         self._start("postgres")
+        self._retire_misled_daemon(server)
         for name in DATABASES:
             server.ensure_database(name)
             self._refuse_half_restored(server, name)
@@ -146,6 +147,12 @@ class Rise:
         else:
             self.report("Settings have changed: the code location starts afresh")
             self.stack.stop(["code"], self.report)
+
+    def _retire_misled_daemon(self, server: EmbeddedPostgres) -> None:
+        """Stop a daemon that has seen the future: it waits until its clock is there again."""
+        if self.stack.process_of("daemon") is not None and dagster.has_seen_future(server):
+            self.report("The clock was set back: the daemon starts afresh")
+            self.stack.stop(["daemon"], self.report)
 
     def _has_old_settings(self, name: str) -> bool:
         service = self.state.services().get(name)

@@ -667,6 +667,21 @@ def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) ->
     assert [check.holds for check in lost] == [True, True, False]
 
 
+def test_a_daemon_whose_clock_was_set_back_starts_afresh(stack: Stack) -> None:
+    misled = stack.process_of("daemon")
+    assert misled is not None
+    misled.suspend()  # it would say in between that it lives now
+    with stack.postgres().connect("dagster") as connection:
+        connection.execute("UPDATE daemon_heartbeats SET timestamp = timestamp + interval '2 days'")
+    diagnosed = CliRunner().invoke(cli.app, ["doctor", "--json"])
+    (wrong,) = (one for one in json.loads(diagnosed.output) if one["what"] == "daemon")
+    assert "the clock was set back" in str(wrong)
+    misled.resume()
+    stack.up()
+    assert stack.process_of("daemon") not in (None, misled)
+    assert {entry.state for entry in stack.status()} == {"ready"}
+
+
 def sleepers(stack: Stack) -> list[psutil.Process]:
     """Worker processes of the slow asset."""
     ours = processes_of(stack.state.folder)

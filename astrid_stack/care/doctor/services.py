@@ -26,6 +26,7 @@ from dbschema.models import Model
 from dbschema.transactions import transaction_at
 
 _TIMEOUT_S = (3.0, 15.0)
+_AHEAD = dt.timedelta(minutes=1)
 _SILENT = dt.timedelta(minutes=5)
 _DAEMONS = ("SCHEDULER", "SENSOR", "BACKFILL", "QUEUED_RUN_COORDINATOR", "MONITORING")
 _LOCATIONS = """
@@ -112,6 +113,15 @@ def examine_dagster(installation: Installation) -> Iterator[Finding]:
 
 
 def _daemons(found: Orchestration) -> Iterator[Finding]:
+    last = max((at for at in found.heartbeats.values()), default=None)
+    if last is not None and last - found.now > _AHEAD:
+        yield wrong(
+            "daemon",
+            f"its last sign is of {last:%Y-%m-%d %H:%M} UTC, which is to come: the clock was set "
+            "back, and no queued run starts until then",
+            "'astrid up' starts it afresh; elsewhere do so by hand.",
+        )
+        return
     silent = {
         name: found.heartbeats.get(name)
         for name in _DAEMONS
@@ -120,7 +130,6 @@ def _daemons(found: Orchestration) -> Iterator[Finding]:
     if not silent:
         yield ok("daemon", f"all {len(_DAEMONS)} kinds of work were done within 5 minutes")
         return
-    last = max((at for at in found.heartbeats.values()), default=None)
     yield wrong(
         "daemon",
         f"no sign of {', '.join(name.lower() for name in silent)} since "
