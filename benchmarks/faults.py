@@ -134,7 +134,7 @@ def main() -> None:
             surveys_file(folder / "surveys.yaml", nights, asked.fields, asked.side)
         )
         with disturbed_stack(folder / "disturbed") as stack:
-            planned = plan(asked.flights, asked.seed, asked.only)
+            planned = plan(asked.flights, asked.seed, asked.only or [*KINDS, DUPLICATES])
             flights, verdicts, datasets = fly(stack, nights, planned, asked.seed)
             problems = look_at_all(stack)
             got = rows_and_hashes(stack.state)
