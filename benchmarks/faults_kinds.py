@@ -17,11 +17,12 @@ from pathlib import Path
 import psutil
 from sqlalchemy import text
 
-from benchmarks.faults_stack import DisturbedStack, is_small_disk
+from benchmarks.faults_stack import DisturbedStack, is_small_disk, wait
 from benchmarks.faulty_store import StoreFault
 from dbschema.session import make_engine
 
 _FREEZE_S = 6.0
+_STARTING_S = 20.0
 _BALLAST_CHUNK = 1 << 20
 
 
@@ -59,7 +60,8 @@ def kill_all_runs(stack: DisturbedStack, rng: random.Random) -> Made:
 
 def kill_worker(stack: DisturbedStack, rng: random.Random) -> Made:
     """SIGKILL for a worker process of a run."""
-    found = [child for runner in runners(stack) for child in _children(runner)]
+    wait(lambda: workers(stack) != [], _STARTING_S)
+    found = workers(stack)
     return _kill(stack, [rng.choice(found)] if found else [])
 
 
@@ -176,6 +178,11 @@ def runners(stack: DisturbedStack) -> list[psutil.Process]:
     ]
     pids = {process.pid for process in spawned}
     return [process for process in spawned if _parent_of(process) not in pids]
+
+
+def workers(stack: DisturbedStack) -> list[psutil.Process]:
+    """Worker processes of all runs."""
+    return [child for runner in runners(stack) for child in _children(runner)]
 
 
 def _parent_of(process: psutil.Process) -> int | None:
