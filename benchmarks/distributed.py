@@ -34,9 +34,9 @@ from astrid_stack.dagster_client import DagsterClient, RunState
 from astrid_stack.processes import Program
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
-from benchmarks.crashes import Snapshot, snapshot
 from benchmarks.night import stack
-from dbschema.models import Base, ForcedPhotometry, SkyObject
+from benchmarks.running import succeed
+from benchmarks.snapshots import Snapshot, differing, snapshot
 from tests.redis_server import redis_server
 
 NIGHTS = ("2025-09-10", "2025-09-11", "2025-09-12")
@@ -97,13 +97,13 @@ def main() -> None:
         shared = on_workers(Path(folder) / "workers", n_frames, cores)
     tell(alone, shared, n_frames)
     wanted, got = current(alone.tables), current(shared.tables)
-    differing = differences(wanted, got)
-    print(f"{len(wanted)} tables and objects compared, {len(differing)} differ: {differing}")
+    unlike = differing(wanted, got)
+    print(f"{len(wanted)} tables and objects compared, {len(unlike)} differ: {unlike}")
     superseded = (
         len(t["objects"]) - len(current(t)["objects"]) for t in (alone.tables, shared.tables)
     )
     print("objects superseded on the way: {} and {}".format(*superseded))
-    if differing:
+    if unlike:
         raise SystemExit(1)
 
 
@@ -186,12 +186,8 @@ def process_nights(state: State) -> tuple[float, list[RunState]]:
     client = DagsterClient.of(state)
     begun = time.monotonic()
     nights = [{"survey": "simulated", "night": night} for night in NIGHTS]
-    runs = client.follow(client.launch("nightly", nights), lambda _: None, _WAIT_S)
-    wall_s = time.monotonic() - begun
-    for run in runs:
-        if run.status != "SUCCESS":
-            raise SystemExit(f"run {run.run_id} ended {run.status}: {client.error_of(run.run_id)}")
-    return wall_s, runs
+    runs = succeed(client, "nightly", nights, _WAIT_S)
+    return time.monotonic() - begun, runs
 
 
 # --- where the time goes ------------------------------------------------------------------
@@ -241,23 +237,10 @@ def spent_by(log: Sequence[EventLogEntry]) -> dict[str, float]:
 
 def current(tables: Snapshot) -> Snapshot:
     """A snapshot without superseded objects and what was measured of them."""
-    objects = columns_of(SkyObject)
-    active = [row for row in tables["objects"] if row[objects["status"]] == "active"]
-    ids = {row[objects["id"]] for row in active}
-    object_id = columns_of(ForcedPhotometry)["object_id"]
-    measured = [row for row in tables["forced_photometry"] if row[object_id] in ids]
+    active = [row for row in tables["objects"] if row["status"] == "active"]
+    ids = {row["id"] for row in active}
+    measured = [row for row in tables["forced_photometry"] if row["object_id"] in ids]
     return tables | {"objects": active, "forced_photometry": measured}
-
-
-def columns_of(model: type[Base]) -> dict[str, int]:
-    """Where a snapshot's rows have each column."""
-    columns = [column for column in model.__table__.columns if not column.info.get("clock")]
-    return {column.name: place for place, column in enumerate(columns)}
-
-
-def differences(wanted: Snapshot, got: Snapshot) -> list[str]:
-    """Names of tables and objects that are not the same."""
-    return [name for name in sorted(wanted | got) if wanted.get(name) != got.get(name)]
 
 
 def tell(alone: Figures, shared: Figures, n_frames: int) -> None:

@@ -36,7 +36,7 @@ from astrid_stack.dagster_client import DagsterClient, Launch
 from astrid_stack.errors import StackError
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
-from benchmarks.faults_kinds import KINDS, Made, runners
+from benchmarks.faults_kinds import KINDS, Made
 from benchmarks.faults_people import People, Verdicts
 from benchmarks.faults_stack import (
     FIRST_NIGHT,
@@ -46,10 +46,10 @@ from benchmarks.faults_stack import (
     REFERENCE_NIGHT,
     DisturbedStack,
     disturbed_stack,
-    quiet_stack,
-    surveys_file,
-    wait,
+    write_both_surveys,
 )
+from benchmarks.running import own_stack, runners, say_nothing, wait
+from benchmarks.snapshots import differing, rows_of
 from dbschema.models import (
     Candidate,
     Detection,
@@ -71,7 +71,6 @@ _SETTLE_S = 2.0
 _LONGEST_FAULT_S = 30.0
 _LAST_STAGE = "model"
 _GOOD = frozenset({"completed", "degraded"})
-_OF_VERDICTS = frozenset({"is_validated", "n_verdicts", "human_label", "validated_at"})
 _COMPARED = (
     (Observation, Observation.id),
     (PreprocessRun, PreprocessRun.observation_id),
@@ -130,26 +129,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="astrid-faults-") as name:
         folder = Path(name)
         os.environ["ASTRID_COLLECT_WAIT_S"] = "1"
-        os.environ["ASTRID_SURVEYS_FILE"] = str(
-            surveys_file(folder / "surveys.yaml", nights, asked.fields, asked.side)
-        )
+        write_both_surveys(folder, nights, asked.fields, asked.side)
         with disturbed_stack(folder / "disturbed") as stack:
             planned = plan(asked.flights, asked.seed, asked.only or [*KINDS, DUPLICATES])
             flights, verdicts, datasets = fly(stack, nights, planned, asked.seed)
             problems = look_at_all(stack)
             got = rows_and_hashes(stack.state)
-        with quiet_stack(folder / "quiet") as state:
+        with own_stack(folder / "quiet", say_nothing) as state:
             prepare(state)
-            complete(state, FLOWN, nights, Flight(0, nights[0], "none"))
+            complete_or_exit(state, FLOWN, nights)
             wanted = rows_and_hashes(state)
-    differing = sorted(name for name in wanted | got if wanted.get(name) != got.get(name))
+    unlike = differing(wanted, got)
     tell(flights, asked.seed)
     print(f"verdicts acknowledged: {verdicts.n_acknowledged}, lost: {verdicts.n_lost}, ", end="")
     print(f"twice: {verdicts.n_twice}; datasets asked for: {datasets}")
     print(f"compared with the undisturbed stack: {len(wanted)} rows and objects, ", end="")
-    print(f"{len(differing)} differ {differing[:5]}")
+    print(f"{len(unlike)} differ {unlike[:5]}")
     print(f"last audit, every object read: {problems or 'sound'}")
-    if differing or problems or verdicts.n_lost or verdicts.n_twice:
+    if unlike or problems or verdicts.n_lost or verdicts.n_twice:
         raise SystemExit(1)
     if any(flight.problems for flight in flights):
         raise SystemExit(1)
@@ -196,7 +193,7 @@ def prepare(state: State) -> None:
         night = {"survey": survey, "night": REFERENCE_NIGHT.isoformat()}
         _follow(client, client.launch("reference_nights", [night]))
         _follow(client, client.launch("references", [survey]))
-    complete(state, JUDGED, JUDGED_NIGHTS, Flight(0, JUDGED_NIGHTS[0], "none"))
+    complete_or_exit(state, JUDGED, JUDGED_NIGHTS)
 
 
 def disturb(stack: DisturbedStack, flight: Flight, rng: random.Random) -> None:
@@ -217,26 +214,34 @@ def disturb(stack: DisturbedStack, flight: Flight, rng: random.Random) -> None:
     made.lift()
     flight.n_faults += made.n_faults
     time.sleep(_SETTLE_S)
-    stack.up(lambda _: None)
+    stack.up(say_nothing)
     flight.n_interrupted = sum(
         run.status != "SUCCESS" for run in _follow(DagsterClient.of(stack.state), launched)
     )
-    flight.n_attempts = 1
-    complete(stack.state, FLOWN, [flight.night], flight)
+    n_again = complete(stack.state, FLOWN, [flight.night])
+    if n_again is None:
+        flight.problems.append("never became whole")
+    flight.n_attempts = 1 + (_ATTEMPTS if n_again is None else n_again)
     flight.recovery_s = time.monotonic() - begun
 
 
-def complete(state: State, survey: str, nights: Sequence[dt.date], flight: Flight) -> None:
-    """Run nights until they are whole, as an operator would."""
+def complete(state: State, survey: str, nights: Sequence[dt.date]) -> int | None:
+    """Run nights until they are whole, as an operator would; how often. None: they never were."""
     client = DagsterClient.of(state)
-    for _ in range(_ATTEMPTS):
+    for n_launched in range(_ATTEMPTS + 1):
         wanting = [night for night in nights if not is_whole(state, survey, night)]
         if not wanting:
-            return
-        asked = [{"survey": survey, "night": night.isoformat()} for night in wanting]
-        _follow(client, client.launch("nightly", asked), _RUN_S * len(wanting))
-        flight.n_attempts += 1
-    flight.problems.append(f"{survey} never became whole")
+            return n_launched
+        if n_launched < _ATTEMPTS:
+            asked = [{"survey": survey, "night": night.isoformat()} for night in wanting]
+            _follow(client, client.launch("nightly", asked), _RUN_S * len(wanting))
+    return None
+
+
+def complete_or_exit(state: State, survey: str, nights: Sequence[dt.date]) -> None:
+    """Run nights that nobody disturbs until they are whole."""
+    if complete(state, survey, nights) is None:
+        raise SystemExit(f"{survey} never became whole, undisturbed")
 
 
 def is_whole(state: State, survey: str, night: dt.date) -> bool:
@@ -290,7 +295,7 @@ def _told(problem: Any) -> str:
 
 
 def rows_and_hashes(state: State) -> dict[str, Any]:
-    """Current rows of the flown nights by table and key, verdicts and clocks aside.
+    """Rows of the flown nights by table and key, clocks aside.
 
     Hashes of objects are columns of the rows; that objects have them is the audit's to say.
     """
@@ -311,16 +316,10 @@ def rows_and_hashes(state: State) -> dict[str, Any]:
     ]
     with engine.connect() as connection:
         for table, condition in where:
-            kept = [
-                column
-                for column in table.__table__.columns
-                if not column.info.get("clock") and column.name not in _OF_VERDICTS
-            ]
             keys = [column.name for column in table.__table__.primary_key.columns]
-            for row in connection.execute(select(*kept).where(condition)):
-                values = row._mapping
-                name = "/".join(str(values[key]) for key in keys)
-                found[f"{table.__tablename__}/{name}"] = tuple(row)
+            for row in rows_of(connection, table.__table__, condition):
+                name = "/".join(str(row[key]) for key in keys)
+                found[f"{table.__tablename__}/{name}"] = row
     engine.dispose()
     return found
 

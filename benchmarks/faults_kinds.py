@@ -17,8 +17,9 @@ from pathlib import Path
 import psutil
 from sqlalchemy import text
 
-from benchmarks.faults_stack import DisturbedStack, is_small_disk, wait
+from benchmarks.faults_stack import DisturbedStack, is_small_disk
 from benchmarks.faulty_store import StoreFault
+from benchmarks.running import descendants, kill, runners, wait
 from dbschema.session import make_engine
 
 _FREEZE_S = 6.0
@@ -50,34 +51,34 @@ Fault = Callable[[DisturbedStack, random.Random], Made]
 
 def kill_run(stack: DisturbedStack, rng: random.Random) -> Made:
     """SIGKILL for the processes of one run."""
-    return _kill(stack, [rng.choice(found)] if (found := runners(stack)) else [])
+    return _kill([rng.choice(found)] if (found := runners(stack)) else [])
 
 
 def kill_all_runs(stack: DisturbedStack, rng: random.Random) -> Made:
     """SIGKILL for the processes of all runs at once."""
-    return _kill(stack, runners(stack))
+    return _kill(runners(stack))
 
 
 def kill_worker(stack: DisturbedStack, rng: random.Random) -> Made:
     """SIGKILL for a worker process of a run."""
     wait(lambda: workers(stack) != [], _STARTING_S)
     found = workers(stack)
-    return _kill(stack, [rng.choice(found)] if found else [])
+    return _kill([rng.choice(found)] if found else [])
 
 
 def kill_code(stack: DisturbedStack, rng: random.Random) -> Made:
     """SIGKILL for the code server and all that it started."""
     code = stack.process_of("code")
-    return _kill(stack, [] if code is None else [code, *_children(code)])
+    return _kill([] if code is None else [code, *descendants(code)])
 
 
 def _kill_part(name: str) -> Fault:
-    def kill(stack: DisturbedStack, rng: random.Random) -> Made:
+    def kill_it(stack: DisturbedStack, rng: random.Random) -> Made:
         process = stack.process_of(name)
-        return _kill(stack, [] if process is None else [process])
+        return _kill([] if process is None else [process])
 
-    kill.__doc__ = f"SIGKILL for {name}."
-    return kill
+    kill_it.__doc__ = f"SIGKILL for {name}."
+    return kill_it
 
 
 def freeze_postgres(stack: DisturbedStack, rng: random.Random) -> Made:
@@ -168,50 +169,13 @@ KINDS: dict[str, Fault] = {
 }
 
 
-def runners(stack: DisturbedStack) -> list[psutil.Process]:
-    """Processes that execute runs: the code server's server starts them, they their workers."""
-    code = stack.process_of("code")
-    spawned = [
-        child
-        for child in (_children(code) if code is not None else [])
-        if _says(child, "spawn_main") and not _says(child, "resource_tracker")
-    ]
-    pids = {process.pid for process in spawned}
-    return [process for process in spawned if _parent_of(process) not in pids]
-
-
 def workers(stack: DisturbedStack) -> list[psutil.Process]:
     """Worker processes of all runs."""
-    return [child for runner in runners(stack) for child in _children(runner)]
+    return [child for runner in runners(stack) for child in descendants(runner)]
 
 
-def _parent_of(process: psutil.Process) -> int | None:
-    try:
-        return process.ppid()
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _says(process: psutil.Process, word: str) -> bool:
-    try:
-        return word in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _kill(stack: DisturbedStack, victims: list[psutil.Process]) -> Made:
-    n_killed = 0
-    for victim in victims:
-        with suppress(psutil.NoSuchProcess):
-            victim.kill()
-            n_killed += 1
+def _kill(victims: list[psutil.Process]) -> Made:
+    n_killed = sum([kill(victim) for victim in victims])
     return Made(min(n_killed, 1))
 
 
@@ -219,7 +183,7 @@ def _freeze(stack: DisturbedStack, name: str) -> Made:
     process = stack.process_of(name)
     if process is None:
         return Made(0)
-    everyone = [process, *_children(process)]
+    everyone = [process, *descendants(process)]
     for frozen in everyone:
         with suppress(psutil.NoSuchProcess):
             frozen.send_signal(signal.SIGSTOP)

@@ -8,20 +8,18 @@ import os
 import shutil
 import struct
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from astrid_stack import ports
 from astrid_stack.part import Part
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from benchmarks.faulty_store import FaultyStore
+from benchmarks.running import say_nothing, write_surveys
 
 REFERENCE_NIGHT = dt.date(2025, 9, 1)
 FIRST_NIGHT = dt.date(2025, 9, 10)
@@ -109,7 +107,9 @@ class DisturbedStack(Stack):
         return replace(part, program=replace(part.program, environment=changed))
 
 
-def surveys_file(path: Path, nights: Sequence[dt.date], n_fields: int, side_pix: int) -> Path:
+def write_both_surveys(
+    folder: Path, nights: Sequence[dt.date], n_fields: int, side_pix: int
+) -> None:
     """Write the two surveys of a campaign."""
 
     def survey(science: Sequence[dt.date], seed: int, n_fields: int) -> dict[str, Any]:
@@ -128,22 +128,8 @@ def surveys_file(path: Path, nights: Sequence[dt.date], n_fields: int, side_pix:
             },
         }
 
-    surveys = {FLOWN: survey(nights, 1, n_fields), JUDGED: survey(JUDGED_NIGHTS, 2, _JUDGED_FIELDS)}
-    path.write_text(yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": surveys}))
-    return path
-
-
-@contextmanager
-def quiet_stack(folder: Path) -> Iterator[State]:
-    """A stack that nobody disturbs: the twin."""
-    folder.mkdir(parents=True)
-    state = State.create(folder / "state")
-    stack = Stack(state)
-    stack.up(_say_nothing)
-    try:
-        yield state
-    finally:
-        stack.down(_say_nothing)
+    flown, judged = survey(nights, 1, n_fields), survey(JUDGED_NIGHTS, 2, _JUDGED_FIELDS)
+    write_surveys(folder, {FLOWN: flown, JUDGED: judged})
 
 
 @contextmanager
@@ -163,11 +149,11 @@ def disturbed_stack(folder: Path) -> Iterator[DisturbedStack]:
     try:
         with FaultyStore(ports.any_free_port(), "http://127.0.0.1:1") as proxy:
             stack = DisturbedStack(state, proxy, clock)
-            stack.up(_say_nothing)
+            stack.up(say_nothing)
             try:
                 yield stack
             finally:
-                stack.down(_say_nothing)
+                stack.down(say_nothing)
     finally:
         del os.environ["ASTRID_SCRATCH_DIR"]
         for path in mounted:
@@ -184,17 +170,3 @@ def _mount(path: Path, size_mib: int) -> bool:
         return False
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "none", str(path)]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-
-def _say_nothing(_: str) -> None:
-    """Reports of a stack's rise, hundreds of times."""
-
-
-def wait(condition: Any, timeout_s: float, poll_s: float = 0.1) -> bool:
-    """Whether a condition came to hold in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(poll_s)
-    return True

@@ -12,12 +12,11 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from astrid_core.simulation.config import SceneConfig
 from astrid_core.simulation.scene import render_exposure
@@ -27,6 +26,8 @@ from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from benchmarks.hostile_base import made_bases, real_bases, real_data
 from benchmarks.hostile_files import hostile_file
+from benchmarks.running import own_stack, say_nothing, succeed, write_surveys
+from benchmarks.snapshots import Row, Snapshot, differing, rows_of
 from dbschema.models import (
     Candidate,
     Detection,
@@ -44,7 +45,6 @@ NIGHT = "2025-09-10"
 SURVEY = "folder"
 _GOOD, _EVIL = "good", "evil"
 _WAIT_S = 1800.0
-Snapshot = dict[str, Any]
 
 
 def main() -> None:
@@ -66,12 +66,10 @@ def main() -> None:
                 snapshots.append(_snapshot(state))
                 print(f"night {name} hostile files: {_became(state)}", flush=True)
     without, with_them = snapshots
-    differing = [
-        key for key in sorted(without | with_them) if without.get(key) != with_them.get(key)
-    ]
+    unlike = differing(without, with_them)
     counts = ", ".join(f"{len(rows)} {key}" for key, rows in without.items())
-    print(f"of the good frames: {counts}; {len(differing)} differ {differing or ''}")
-    if differing or not without["detections"]:
+    print(f"of the good frames: {counts}; {len(unlike)} differ {unlike or ''}")
+    if unlike or not without["detections"]:
         raise SystemExit(1)
 
 
@@ -102,19 +100,10 @@ def _stack(folder: Path) -> Iterator[State]:
         "references": {"name": "deep"},
         "folder": roots,
     }
-    surveys_file = folder / "surveys.yaml"
-    surveys_file.write_text(
-        yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": {SURVEY: survey}})
-    )
-    os.environ["ASTRID_SURVEYS_FILE"] = str(surveys_file)
+    write_surveys(folder, {SURVEY: survey})
     os.environ["ASTRID_MAX_FRAME_MPIX"] = "1"
-    state = State.create(folder / "state")
-    running = Stack(state)
-    running.up(lambda _: None)
-    try:
+    with own_stack(folder, say_nothing) as state:
         yield state
-    finally:
-        running.down(lambda _: None)
 
 
 def _take(state: State) -> None:
@@ -122,9 +111,7 @@ def _take(state: State) -> None:
     client = DagsterClient.of(state)
     night = {"survey": SURVEY, "night": NIGHT}
     for job, partition in (("reference_nights", night), ("references", SURVEY), ("nightly", night)):
-        for run in client.follow(client.launch(job, [partition]), lambda _: None, _WAIT_S):
-            if run.status != "SUCCESS":
-                raise SystemExit(f"{job} ended {run.status}: {client.error_of(run.run_id)}")
+        succeed(client, job, [partition], _WAIT_S)
 
 
 def _snapshot(state: State) -> Snapshot:
@@ -145,36 +132,27 @@ def _snapshot(state: State) -> Snapshot:
     return rows | {"objects": objects}
 
 
-def _rows_of_good(connection: Connection) -> dict[str, list[Mapping[str, Any]]]:
-    observations = _rows(connection, Observation, "archive_id", None)
+def _rows_of_good(connection: Connection) -> dict[str, list[Row]]:
+    observations = _rows(connection, Observation)
     good = [one for one in observations if _GOOD in one["archive_id"].split("/")]
     ids = [one["id"] for one in good]
     found = {"observations": good}
     found["ingest_runs"] = [
-        one
-        for one in _rows(connection, IngestRun, "source", None)
-        if _GOOD in one["source"].split("/")
+        one for one in _rows(connection, IngestRun) if _GOOD in one["source"].split("/")
     ]
     fields = {one["field"] for one in good}
     for table in (PreprocessRun, DifferenceRun):
-        found[table.__tablename__] = _rows(connection, table, "observation_id", ids)
-    references = _rows(connection, ReferenceFrame, "field", list(fields))
+        found[table.__tablename__] = _rows(connection, table, table.observation_id.in_(ids))
+    references = _rows(connection, ReferenceFrame, ReferenceFrame.field.in_(fields))
     found["reference_frames"] = references
     runs = [one["run_id"] for one in found["difference_runs"]]
     for child in (ExtractionRun, Candidate, ModelRun, Detection):
-        found[child.__tablename__] = _rows(connection, child, "difference_run_id", runs)
+        found[child.__tablename__] = _rows(connection, child, child.difference_run_id.in_(runs))
     return found
 
 
-def _rows(
-    connection: Connection, table: Any, column: str, wanted: list[Any] | None
-) -> list[Mapping[str, Any]]:
-    """Rows without the columns that tell the time, in the order of their keys."""
-    columns = [one for one in table.__table__.columns if not one.info.get("clock")]
-    query = select(*columns).order_by(*table.__table__.primary_key.columns)
-    if wanted is not None:
-        query = query.where(table.__table__.c[column].in_(wanted))
-    return [dict(row) for row in connection.execute(query).mappings()]
+def _rows(connection: Connection, model: Any, *where: ColumnElement[bool]) -> list[Row]:
+    return rows_of(connection, model.__table__, *where)
 
 
 def _became(state: State) -> str:

@@ -23,7 +23,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
-import yaml
+
+from benchmarks.running import own_stack, write_surveys
 
 REFERENCE_NIGHT = "2025-09-01"
 SCIENCE_NIGHT = "2025-09-10"
@@ -61,9 +62,6 @@ def stack(
     folder: Path, n_fields: int, science_nights: Sequence[str] = (SCIENCE_NIGHT,)
 ) -> Iterator[dict[str, str]]:
     """An embedded stack of its own with a simulated survey of ``n_fields``; its environment."""
-    from astrid_stack.state import State
-    from astrid_stack.supervisor import Stack
-
     folder.mkdir(parents=True)
     survey = {
         "adapter": "simulated",
@@ -75,20 +73,11 @@ def stack(
             "science_nights": list(science_nights),
         },
     }
-    surveys_file = folder / "surveys.yaml"
-    surveys_file.write_text(
-        yaml.safe_dump({"partitions_start": "2025-08-01", "surveys": {"simulated": survey}})
-    )
-    os.environ["ASTRID_SURVEYS_FILE"] = str(surveys_file)
-    state = State.create(folder / "state")
-    running = Stack(state)
-    running.up(print)
-    try:
+    write_surveys(folder, {"simulated": survey})
+    with own_stack(folder) as state:
         environment = os.environ | state.environment()
         child("prepare", environment)
         yield environment
-    finally:
-        running.down(print)
 
 
 def measure(n_frames: int, repeats: int, environment: dict[str, str]) -> dict[str, float]:
