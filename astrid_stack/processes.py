@@ -206,6 +206,15 @@ def is_alive(process: "psutil.Process | subprocess.Popen[bytes]") -> bool:
         return False
 
 
+def lived_at(pid: int, when: float) -> bool:
+    """Whether the process with this id is the one that had it at a time (Unix, s)."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= when + 1
+    except psutil.NoSuchProcess:
+        return False
+
+
 def base_environment() -> dict[str, str]:
     """What every program gets of our own environment: paths, locale, proxies."""
     # Named one by one: the caller's shell may hold keys to other things.

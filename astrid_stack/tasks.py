@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
+from astrid_stack.processes import lived_at
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -84,18 +84,9 @@ def _is_alive(instance: "DagsterInstance", run_id: str, updated: float) -> bool:
         if pid is not None:
             reported[int(str(pid.value))] = event.timestamp
     if reported:
-        return any(_lived_at(pid, when) for pid, when in reported.items())
+        return any(lived_at(pid, when) for pid, when in reported.items())
     code_server_since = float(os.environ["ASTRID_CODE_SINCE"])
     return updated > code_server_since
-
-
-def _lived_at(pid: int, when: float) -> bool:
-    """Whether the process with this id is the one that had it at a time (Unix, s)."""
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= when + 1
-    except psutil.NoSuchProcess:
-        return False
 
 
 def prepare_mlflow() -> None:

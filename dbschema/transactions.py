@@ -75,6 +75,23 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def snapshot_at(url: str) -> Iterator[Connection]:
+    """One state of a database that nothing else is wanted of.
+
+    Raises
+    ------
+    DatabaseError, DatabaseRefusedError
+        As :func:`transaction`.
+    """
+    engine = make_engine(url)
+    try:
+        with snapshot(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
 def in_transaction(
     engine: Engine,
     work: Callable[[Connection], _Result],

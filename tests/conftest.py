@@ -4,6 +4,7 @@ Servers are started at first use, once per pytest process (each xdist worker has
 on free ports and in a temporary folder, and end with the process even when it is killed.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -135,6 +136,13 @@ def s3_empty(s3: S3Store) -> S3Store:
     bucket = replace(s3, bucket=f"test-{secrets.token_hex(6)}")
     bucket.open().ensure_bucket()
     return bucket
+
+
+def some_file(path: Path, n_bytes: int) -> tuple[Path, str]:
+    """File of incompressible bytes and its SHA-256."""
+    data = os.urandom(n_bytes)
+    path.write_bytes(data)
+    return path, hashlib.sha256(data).hexdigest()
 
 
 def real_data_folder() -> Path:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import numpy as np
 from astropy.io.votable import parse
@@ -22,7 +21,7 @@ from astrid_core.errors import (
     ForbiddenAddressError,
 )
 from astrid_core.surveys.archive.config import ArchiveOptions
-from astrid_core.surveys.archive.session import ArchiveSession, place
+from astrid_core.surveys.archive.session import ArchiveSession, host_of, place
 from astrid_core.votable import why_refused
 
 _VOTABLE = re.compile(rb"<(?:\w+:)?VOTABLE\b")
@@ -181,9 +180,8 @@ def read_votable(body: bytes, request: Request) -> Columns:
 
 
 def _options(request: Request, config: ServiceConfig) -> ArchiveOptions:
-    parts = urlsplit(request.url)
     return ArchiveOptions(
-        allowed_hosts=(f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname),),
+        allowed_hosts=(host_of(request.url),),
         allow_private=config.allow_private,
         rate_per_s=config.rate_per_s,
         parallel=1,

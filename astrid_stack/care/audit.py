@@ -11,8 +11,7 @@ from astrid_stack.care.installation import Installation
 from astrid_stack.care.orchestration import Patience, check_orchestration, read_orchestration
 from dbschema.migrate import check
 from dbschema.models import TrainingRun
-from dbschema.session import make_engine
-from dbschema.transactions import snapshot
+from dbschema.transactions import snapshot_at
 
 
 def audit_installation(
@@ -41,24 +40,14 @@ def audit_installation(
     """
     address = installation.address("astrid")
     check(address)
-    engine = make_engine(address)
-    try:
-        with snapshot(engine) as connection:
-            found = audit(
-                connection, installation.store, read_all=read_all, grace=grace, report=report
-            )
-            trainings = running_trainings(connection)
-    finally:
-        engine.dispose()
+    with snapshot_at(address) as connection:
+        found = audit(connection, installation.store, read_all=read_all, grace=grace, report=report)
+        trainings = running_trainings(connection)
     if "dagster" not in installation.databases:
         return found
     # After the trainings: one that began since is not among them, its run may be.
-    engine = make_engine(installation.address("dagster"))
-    try:
-        with snapshot(engine) as connection:
-            orchestration = read_orchestration(connection)
-    finally:
-        engine.dispose()
+    with snapshot_at(installation.address("dagster")) as connection:
+        orchestration = read_orchestration(connection)
     told = patience or Patience(is_local=installation.is_embedded)
     return found + AuditReport(tuple(check_orchestration(orchestration, trainings, told)))
 

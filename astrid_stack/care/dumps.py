@@ -19,8 +19,8 @@ from astrid_stack.errors import BackupError
 from astrid_stack.postgres import binaries
 from astrid_stack.processes import base_environment
 from astrid_stack.state import RESTORING
-from dbschema.session import database_url, make_engine
-from dbschema.transactions import snapshot, transaction_at
+from dbschema.session import database_url
+from dbschema.transactions import snapshot_at, transaction_at
 
 _LIBPQ = {
     "sslmode": "PGSSLMODE",
@@ -43,12 +43,8 @@ _UNKNOWN_BEFORE_17 = b"SET transaction_timeout"
 @contextmanager
 def state_of(address: str) -> Iterator[tuple[Connection, str]]:
     """One state of a database: a connection that sees it, and the name by which it is dumped."""
-    engine = make_engine(address)
-    try:
-        with snapshot(engine) as connection:
-            yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
-    finally:
-        engine.dispose()
+    with snapshot_at(address) as connection:
+        yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
 
 
 def dump(address: str, snapshot_id: str, path: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 from sqlalchemy import Connection, bindparam, text
 
 from astrid_core.care.report import Checked, Statement, checked
+from astrid_stack.processes import lived_at
 
 GOING_ON = ("STARTING", "STARTED", "CANCELING")
 WAITING = ("QUEUED", "NOT_STARTED")
@@ -167,7 +167,7 @@ def stuck_runs(found: Orchestration, patience: Patience) -> Iterator[str]:
         if not run.is_going_on:
             continue
         if run.processes and patience.is_local:
-            if not any(_lived_at(pid, when) for pid, when in run.processes.items()):
+            if not any(lived_at(pid, when) for pid, when in run.processes.items()):
                 yield f"{run.job} {run.partition or ''} ({run.run_id}): its process is gone"
         elif silent > patience.run:
             hours = silent.total_seconds() / 3600
@@ -235,12 +235,3 @@ def _held_slots(connection: Connection) -> Iterator[HeldSlot]:
 
 def _pairs(connection: Connection, query: str) -> dict[str, Any]:
     return {row[0]: row[1] for row in connection.execute(text(query))}
-
-
-def _lived_at(pid: int, when: float) -> bool:
-    """Whether the process with this id is the one that had it at a time (Unix, s)."""
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= when + 1
-    except psutil.NoSuchProcess:
-        return False

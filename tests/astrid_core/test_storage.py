@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import pickle
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from astrid_core.errors import (
 from astrid_core.fingerprint import fingerprint_file
 from astrid_core.settings import Settings
 from astrid_core.storage import ObjectStore
-from tests.conftest import S3Store
+from tests.conftest import S3Store, some_file
 from tests.faults import CuttingProxy
 
 MIB = 1 << 20
@@ -56,13 +55,6 @@ def store(s3_empty: S3Store) -> ObjectStore:
 def proxy(s3_empty: S3Store) -> Iterator[CuttingProxy]:
     with CuttingProxy(s3_empty.endpoint) as proxy:
         yield proxy
-
-
-def some_file(path: Path, n_bytes: int) -> tuple[Path, str]:
-    """File of incompressible bytes and its SHA-256."""
-    data = os.urandom(n_bytes)
-    path.write_bytes(data)
-    return path, hashlib.sha256(data).hexdigest()
 
 
 # --- round trips --------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The object store on a server that enforces conditions, as R2 does and rclone's does not."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import SecretStr
 
 from astrid_core.fingerprint import Fingerprint
 from astrid_core.storage import ObjectStore
+from tests.conftest import some_file
 
 MIB = 1 << 20
 
@@ -44,12 +44,6 @@ def store(endpoint: str, request: pytest.FixtureRequest) -> ObjectStore:
     )
     store.ensure_bucket()
     return store
-
-
-def some_file(path: Path, n_bytes: int) -> tuple[Path, str]:
-    data = os.urandom(n_bytes)
-    path.write_bytes(data)
-    return path, hashlib.sha256(data).hexdigest()
 
 
 def test_the_server_enforces_what_we_rely_on(store: ObjectStore) -> None:

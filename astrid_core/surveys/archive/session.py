@@ -231,8 +231,7 @@ class ArchiveSession(requests.Session):
         parts = urlsplit(str(hop.url))
         if not is_first_host:
             hop.headers.pop("Authorization", None)
-        named = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-        secret = self._secrets.get(named) or self._secrets.get(str(parts.hostname))
+        secret = self._secrets.get(host_of(str(hop.url))) or self._secrets.get(str(parts.hostname))
         if secret and (parts.scheme == "https" or self.rules.allow_private):
             hop.headers["Authorization"] = secret
 
@@ -348,9 +347,13 @@ def own_error(error: BaseException | None) -> AstridError | None:
 
 def place(url: str) -> str:
     """Host and path of an address, for messages: its query may hold a signature."""
+    return f"{host_of(url)}{urlsplit(url).path}"
+
+
+def host_of(url: str) -> str:
+    """Host of an address, with its port where it names one."""
     parts = urlsplit(url)
-    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-    return f"{host}{parts.path}"
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def stopped(survey: str) -> DownloadStoppedError:

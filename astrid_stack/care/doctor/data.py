@@ -26,8 +26,7 @@ from dbschema.models import (
     Observation,
     PreprocessRun,
 )
-from dbschema.session import make_engine
-from dbschema.transactions import snapshot, transaction_at
+from dbschema.transactions import snapshot_at, transaction_at
 
 _OLDEST_SERVER = 14
 _LONG_TRANSACTION = dt.timedelta(minutes=15)
@@ -169,12 +168,8 @@ def _bucket_rules(store: ObjectStore) -> Finding:
 
 def examine_left_behind(installation: Installation) -> Iterator[Finding]:
     """What lies in the store and no row names, and what rows name and is not there."""
-    engine = make_engine(installation.address("astrid"))
-    try:
-        with snapshot(engine) as connection:
-            named = NamedBy.read(connection)
-    finally:
-        engine.dispose()
+    with snapshot_at(installation.address("astrid")) as connection:
+        named = NamedBy.read(connection)
     entries = {entry.key: entry for entry in hasty(installation.store).entries()}
     lost = [key for key in named.sha256 if key not in entries]
     if lost:
