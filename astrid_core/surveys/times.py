@@ -32,7 +32,7 @@ _SCALES = {
 _JD_OF_MJD_0 = 2400000.5
 MJD_RANGE = (0.0, 120000.0)
 _LONGEST_S = 86400.0 * MJD_RANGE[1]
-_YEARS = range(1858, 2188)
+YEARS = range(1858, 2188)
 """The same in years: what lies outside is no date."""
 
 
@@ -102,11 +102,11 @@ def parse_date(text: str, pattern: str | None = None) -> tuple[dt.date, str] | N
             moment = dt.datetime.strptime(text, pattern)  # its scale comes later
             has_clock = any(code in pattern for code in ("%H", "%I", "%T"))
             clock = moment.time().isoformat() if has_clock else ""
-            return (moment.date(), clock) if moment.year in _YEARS else None
+            return (moment.date(), clock) if moment.year in YEARS else None
         if match := _DATE.fullmatch(text.strip()):
             year, month, day, rest = match.groups()
             date = dt.date(int(year), int(month), int(day))
-            return (date, rest or "") if date.year in _YEARS else None
+            return (date, rest or "") if date.year in YEARS else None
         match = _OLD_DATE.fullmatch(text.strip())
         if match and int(match[3]) >= _OLDEST_YEAR_IN_OLD_DATES:
             return dt.date(_OLD_CENTURY + int(match[3]), int(match[2]), int(match[1])), ""

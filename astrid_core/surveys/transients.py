@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from astrid_core.errors import ConfigurationError
 from astrid_core.sky import unit_vectors
+from astrid_core.surveys.times import YEARS
 from astrid_core.text import readable
 
 COLUMNS = ("name", "ra", "dec", "discovery_date")
 _SAME_PLACE_RAD = math.radians(1.0 / 3600.0)
-_YEARS = range(1858, 2188)
-"""Of modified Julian dates in use; whatever lies outside cannot be looked for."""
 _MAX_ROWS = 10_000
 _LONGEST_NAME = 80
 
@@ -138,7 +137,7 @@ def _transient(name: str, row: dict[str, str], line: int) -> Transient:
         raise ValueError(f"'{row['discovery_date'][:40]}' is no ISO date") from error
     if discovered.tzinfo is None:
         discovered = discovered.replace(tzinfo=dt.UTC)
-    if discovered.year not in _YEARS:
+    if discovered.year not in YEARS:
         raise ValueError(f"its discovery, {row['discovery_date']}, is no date of an observation")
     if discovered > dt.datetime.now(dt.UTC):
         raise ValueError(f"its discovery, {row['discovery_date']}, has not come yet")

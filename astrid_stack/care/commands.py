@@ -205,9 +205,7 @@ def _show_audit(found: AuditReport) -> None:
     table = Table("", "statement", "looked at", "contradicted", box=None, header_style="bold")
     for check in found.checks:
         mark = "[green]✓[/]" if check.holds else "[red]✗[/]" if check.is_problem else "[yellow]·[/]"
-        table.add_row(
-            mark, check.statement.holds, f"{check.n_seen}", f"{check.n_found or ''}", style=""
-        )
+        table.add_row(mark, check.statement.holds, f"{check.n_seen}", f"{check.n_found or ''}")
     out.print(table)
     for check in found.checks:
         if check.holds:

@@ -257,17 +257,12 @@ def _recount(place: Installation) -> int:
                 recounted.n_transactions,
             )
         if "dagster" in place.databases:
-            with engine.connect() as connection, _dagster(place) as other:
+            dagster = transaction_at(place.address("dagster"))
+            with engine.connect() as connection, dagster as other:
                 _move_cursors(connection, other)
     finally:
         engine.dispose()
     return recounted.n_transactions
-
-
-@contextmanager
-def _dagster(place: Installation) -> Iterator[Connection]:
-    with transaction_at(place.address("dagster")) as connection:
-        yield connection
 
 
 def _move_cursors(verdicts: Connection, dagster: Connection) -> None:
