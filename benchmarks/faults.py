@@ -1,14 +1,14 @@
 """Nights in flight while things break: what is lost, what is there twice, what got stuck.
 
 Run ``python -m benchmarks.faults --flights 100 --seed 1``. Two embedded stacks process the same
-nights of a simulated survey. One is left in peace. In the other, each night is disturbed by one
-seeded fault (``--list`` names them) at a seeded moment: processes are killed with SIGKILL or
-frozen, the line to the store misbehaves, disks are full, the clock jumps, the same night is
-launched three times at once. Meanwhile a person judges detections, retrying under idempotency
-keys, and training datasets are collected. After each fault comes recovery, which is what an
-operator does: ``astrid up``, and the night again. Then the audit (``astrid audit``) looks at
-every row, object, verdict, dataset, run and slot; in the end it reads every object, and the two
-stacks' nights are compared row by row and hash by hash.
+nights of a simulated survey. One is left in peace. In the other, each night is disturbed by
+``--at-once`` kinds of faults (``--list`` names them), seeded like their moments: processes are
+killed with SIGKILL or frozen, the line to the store misbehaves, disks are full, the clock jumps,
+the same night is launched three times at once. Meanwhile a person judges detections, retrying
+under idempotency keys, and training datasets are collected. After each fault comes recovery,
+which is what an operator does: ``astrid up``, and the night again. Then the audit
+(``astrid audit``) looks at every row, object, verdict, dataset, run and slot; in the end it
+reads every object, and the two stacks' nights are compared row by row and hash by hash.
 
 A fault that the machine does not allow (small disks need root, the clock a C compiler) is said
 to be skipped. Flight n of a seed is the same in every campaign.
@@ -18,6 +18,7 @@ import argparse
 import datetime as dt
 import os
 import random
+import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -37,7 +38,7 @@ from astrid_stack.errors import StackError
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from benchmarks.faults_kinds import KINDS, Made
-from benchmarks.faults_people import People, Verdicts
+from benchmarks.faults_people import COLLECTED, People, Verdicts
 from benchmarks.faults_stack import (
     FIRST_NIGHT,
     FLOWN,
@@ -68,7 +69,9 @@ DUPLICATES = "launched thrice"
 _RUN_S = 400.0
 _ATTEMPTS = 5
 _SETTLE_S = 2.0
+_LATEST_S = 12.0
 _LONGEST_FAULT_S = 30.0
+_FLIGHTS_PER_DATASET = 3
 _LAST_STAGE = "model"
 _GOOD = frozenset({"completed", "degraded"})
 _COMPARED = (
@@ -85,8 +88,8 @@ class Flight:
 
     Attributes
     ----------
-    n_faults
-        What broke; 0 where nothing could be broken.
+    faults
+        How many things broke, by kind; 0 where nothing could be broken.
     n_interrupted
         Runs of it that failed.
     n_attempts
@@ -99,8 +102,8 @@ class Flight:
 
     number: int
     night: dt.date
-    kind: str
-    n_faults: int = 0
+    kinds: Sequence[str]
+    faults: Counter[str] = field(default_factory=Counter)
     n_interrupted: int = 0
     n_attempts: int = 0
     recovery_s: float = 0.0
@@ -119,6 +122,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", choices=[*KINDS, DUPLICATES], help="these faults alone"
     )
+    parser.add_argument("--at-once", type=int, default=2, help="kinds of faults of a night")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     asked = parser.parse_args()
     if asked.list:
@@ -131,7 +135,8 @@ def main() -> None:
         os.environ["ASTRID_COLLECT_WAIT_S"] = "1"
         write_both_surveys(folder, nights, asked.fields, asked.side)
         with disturbed_stack(folder / "disturbed") as stack:
-            planned = plan(asked.flights, asked.seed, asked.only or [*KINDS, DUPLICATES])
+            kinds = asked.only or [*KINDS, DUPLICATES]
+            planned = plan(asked.flights, asked.at_once, asked.seed, kinds)
             flights, verdicts, datasets = fly(stack, nights, planned, asked.seed)
             problems = look_at_all(stack)
             got = rows_and_hashes(stack.state)
@@ -146,43 +151,54 @@ def main() -> None:
     print(f"compared with the undisturbed stack: {len(wanted)} rows and objects, ", end="")
     print(f"{len(unlike)} differ {unlike[:5]}")
     print(f"last audit, every object read: {problems or 'sound'}")
-    if unlike or problems or verdicts.n_lost or verdicts.n_twice:
+    if unlike or problems or verdicts.n_lost or verdicts.n_twice or not datasets[COLLECTED]:
         raise SystemExit(1)
     if any(flight.problems for flight in flights):
         raise SystemExit(1)
 
 
-def plan(n_flights: int, seed: int, kinds: Sequence[str]) -> list[str]:
-    """Kind of each flight: all of them in turn, in another order every time round."""
+def plan(n_flights: int, at_once: int, seed: int, kinds: Sequence[str]) -> list[Sequence[str]]:
+    """Kinds of faults of each flight; fewer than asked for where the dice fell alike."""
+    chosen = [_in_turn(n_flights, random.Random(f"{seed}-{n}"), kinds) for n in range(at_once)]
+    return [tuple(dict.fromkeys(together)) for together in zip(*chosen, strict=True)]
+
+
+def _in_turn(n_flights: int, rng: random.Random, kinds: Sequence[str]) -> list[str]:
+    """All kinds in turn, in another order every time round."""
     planned: list[str] = []
-    rng = random.Random(seed)
     while len(planned) < n_flights:
         planned += rng.sample(list(kinds), len(kinds))
     return planned[:n_flights]
 
 
 def fly(
-    stack: DisturbedStack, nights: Sequence[dt.date], kinds: Sequence[str], seed: int
+    stack: DisturbedStack,
+    nights: Sequence[dt.date],
+    planned: Sequence[Sequence[str]],
+    seed: int,
 ) -> tuple[list[Flight], Verdicts, Counter[str]]:
     """All flights, one after another, while people judge and collect."""
     prepare(stack.state)
     flights = []
     with People(stack.state) as people:
-        for number, (night, kind) in enumerate(zip(nights, kinds, strict=True)):
+        for number, (night, kinds) in enumerate(zip(nights, planned, strict=True)):
             rng = random.Random(f"{seed}-{number}")
-            if number % 7 == 3:
+            if number % _FLIGHTS_PER_DATASET == 0:
                 people.ask_for_dataset(f"flight {number}")
-            flight = Flight(number, night, kind)
+            flight = Flight(number, night, kinds)
             disturb(stack, flight, rng)
             people.wait_for_datasets()
             flight.problems += look(stack)
             flights.append(flight)
+            broken = ", ".join(f"{kind} {flight.faults[kind]}" for kind in kinds)
             print(
-                f"{number:4d} {night} {kind:18} faults {flight.n_faults:3d}, interrupted "
-                f"{flight.n_interrupted}, attempts {flight.n_attempts}, whole after "
-                f"{flight.recovery_s:5.1f} s {flight.problems or ''}",
+                f"{number:4d} {night} {broken:40} interrupted {flight.n_interrupted}, attempts "
+                f"{flight.n_attempts}, whole after {flight.recovery_s:5.1f} s "
+                f"{flight.problems or ''}",
                 flush=True,
             )
+        people.ask_for_dataset("in peace")
+        people.wait_for_datasets()
     return flights, people.count(), people.datasets
 
 
@@ -197,22 +213,23 @@ def prepare(state: State) -> None:
 
 
 def disturb(stack: DisturbedStack, flight: Flight, rng: random.Random) -> None:
-    """Launch a night, break something in the middle, bring it home."""
+    """Launch a night, break things in the middle, bring it home."""
     client = DagsterClient.of(stack.state)
     night = {"survey": FLOWN, "night": flight.night.isoformat()}
-    launched = client.launch("nightly", [night] * (3 if flight.kind == DUPLICATES else 1))
-    if flight.kind == DUPLICATES:
-        flight.n_faults = 2
-        made = Made(0)
-    else:
-        wait(lambda: runners(stack), 60.0)
-        time.sleep(rng.uniform(0.0, 10.0))
-        made = KINDS[flight.kind](stack, rng)
-        time.sleep(rng.uniform(2.0, 6.0))
-        wait(lambda: made.is_over() or not runners(stack), _LONGEST_FAULT_S)
+    is_thrice = DUPLICATES in flight.kinds
+    launched = client.launch("nightly", [night] * (3 if is_thrice else 1))
+    made = {DUPLICATES: Made(2)} if is_thrice else {}
+    wait(lambda: runners(stack), 60.0)
+    for kind in flight.kinds:
+        if kind != DUPLICATES:
+            time.sleep(rng.uniform(0.0, _LATEST_S / (1 + len(made))))
+            made[kind] = KINDS[kind](stack, rng)
+    time.sleep(rng.uniform(2.0, 6.0))
+    wait(lambda: all(m.is_over() for m in made.values()) or not runners(stack), _LONGEST_FAULT_S)
     begun = time.monotonic()
-    made.lift()
-    flight.n_faults += made.n_faults
+    for one in made.values():
+        one.lift()
+    flight.faults.update({kind: one.n_faults for kind, one in made.items()})
     time.sleep(_SETTLE_S)
     stack.up(say_nothing)
     flight.n_interrupted = sum(
@@ -325,28 +342,27 @@ def rows_and_hashes(state: State) -> dict[str, Any]:
 
 
 def tell(flights: Sequence[Flight], seed: int) -> None:
-    """The table, by kind of fault."""
+    """The table, by kind of fault; a night is in the line of each of its kinds."""
     by_kind: dict[str, list[Flight]] = defaultdict(list)
     for flight in flights:
-        by_kind[flight.kind].append(flight)
+        for kind in flight.kinds:
+            by_kind[kind].append(flight)
     print(f"\nseed {seed}")
     print(
         f"{'fault':18} {'nights':>6} {'faults':>6} {'failed':>6} {'again':>5} {'s':>6} {'wrong':>5}"
     )
     for kind, group in sorted(by_kind.items()):
-        n_again = sum(flight.n_attempts - 1 for flight in group)
-        seconds = sorted(flight.recovery_s for flight in group)[len(group) // 2]
-        n_faults = sum(flight.n_faults for flight in group)
-        print(
-            f"{kind:18} {len(group):6d} {n_faults or 'SKIP':>6} "
-            f"{sum(flight.n_interrupted for flight in group):6d} {n_again:6d} {seconds:6.1f} "
-            f"{sum(bool(flight.problems) for flight in group):6d}"
-        )
+        _tell_line(kind, group, sum(flight.faults[kind] for flight in group))
+    _tell_line("all", flights, sum(flight.faults.total() for flight in flights))
+
+
+def _tell_line(name: str, group: Sequence[Flight], n_faults: int) -> None:
     print(
-        f"{'all':18} {len(flights):6d} {sum(flight.n_faults for flight in flights):6d} "
-        f"{sum(flight.n_interrupted for flight in flights):6d} "
-        f"{sum(flight.n_attempts - 1 for flight in flights):6d} {'':6} "
-        f"{sum(bool(flight.problems) for flight in flights):6d}"
+        f"{name:18} {len(group):6d} {n_faults or 'SKIP':>6} "
+        f"{sum(flight.n_interrupted for flight in group):6d} "
+        f"{sum(flight.n_attempts - 1 for flight in group):5d} "
+        f"{statistics.median(flight.recovery_s for flight in group):6.1f} "
+        f"{sum(bool(flight.problems) for flight in group):5d}"
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from benchmarks.faults_stack import DisturbedStack, is_small_disk
 from benchmarks.faulty_store import StoreFault
@@ -102,6 +103,8 @@ def cut_connections(stack: DisturbedStack, rng: random.Random) -> Made:
                     "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
                 )
             ).scalar_one()
+    except OperationalError:
+        return Made(0)  # another fault has ended it
     finally:
         engine.dispose()
     return Made(int(ended))

@@ -10,11 +10,12 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import func, select
 
@@ -28,6 +29,7 @@ from benchmarks.faults_stack import JUDGED, JUDGED_NIGHTS
 from dbschema.models import ValidationEvent
 from dbschema.session import make_engine
 
+COLLECTED = "collected"
 _PACE_S = 0.5
 _N_JUDGED = 40
 _DATASET_S = 300.0
@@ -100,7 +102,7 @@ class People:
         if "status_url" in answer:
             self._awaited.append(answer["status_url"])
         else:
-            self.datasets["collected"] += 1
+            self.datasets[COLLECTED] += 1
 
     def wait_for_datasets(self) -> None:
         """Wait until each is there, or its failure is told."""
@@ -109,7 +111,7 @@ class People:
             with suppress(StackError):
                 answer = self._operator.ask("GET", self._awaited[0])
                 if answer.get("dataset_url") is not None:
-                    self.datasets["collected"] += 1
+                    self.datasets[COLLECTED] += 1
                     self._awaited.pop(0)
                 elif answer["status"] == "failed":
                     self.datasets["failed, and told so"] += 1
@@ -120,29 +122,39 @@ class People:
             self._awaited.clear()
 
     def _judge(self) -> None:
-        """One verdict after another, each until it is acknowledged."""
-        found = self._operator.ask("GET", "/detections", params={"survey": JUDGED, "limit": 500})
-        items = [
-            (one["id"], self._operator.ask("GET", f"/review/items/{one['id']}")["cutout_sha256"])
-            for one in found["items"][:_N_JUDGED]
-        ]
-        for number, (detection, sha256) in enumerate(itertools.cycle(items)):
+        """One verdict after another, each until it is acknowledged.
+
+        They are those that the truth gave: others would leave nothing to collect.
+        """
+        for number, given in enumerate(itertools.cycle(self._given())):
             key = f"campaign-{number}"
-            while not self._is_acknowledged(detection, sha256, key):
+            while not self._is_acknowledged(given, key):
                 if self._stop.wait(_PACE_S):
                     return
             self._acknowledged.append(key)
             if self._stop.wait(_PACE_S):
                 return
 
-    def _is_acknowledged(self, detection: str, sha256: str, key: str) -> bool:
-        verdict = {"verdict": "unsure", "cutout_sha256": sha256}
+    def _given(self) -> list[dict[str, Any]]:
+        """Some verdicts of the truth."""
+        event = ValidationEvent
+        query = select(event.detection_id, event.verdict, event.subtype, event.cutout_sha256)
+        engine = make_engine(self._state.database_url("astrid"))
+        with engine.connect() as connection:
+            rows = connection.execute(query.order_by(event.detection_id).limit(_N_JUDGED))
+            found = [dict(row) for row in rows.mappings()]
+        engine.dispose()
+        return found
+
+    def _is_acknowledged(self, given: Mapping[str, Any], key: str) -> bool:
+        body = dict(given)
+        detection = body.pop("detection_id")
         try:
             self._operator.ask(
                 "POST",
                 f"/detections/{detection}/validations",
                 10.0,
-                json=verdict,
+                json=body,
                 headers={"Idempotency-Key": key},
             )
         except StackError:

@@ -28,7 +28,7 @@ FLOWN, JUDGED = "simulated", "judged"
 """The survey whose nights are disturbed, and the one whose detections people judge meanwhile:
 verdicts have a say in which detections make an object, which is compared with a twin's."""
 _CLOCK_SOURCE = Path(__file__).with_name("shifted_clock.c")
-_JUDGED_FIELDS = 6
+_JUDGED_FIELDS = 8
 """As many pieces of sky as splits of a training dataset need."""
 _SHIFT = struct.Struct("=q")
 _DISK_MIB = {"scratch": 64, "objects": 1500}

@@ -56,9 +56,12 @@ class FaultyStore:
         self._server.daemon_threads = True
 
     def arm(self, faults: list[StoreFault], chance: float, seed: str) -> None:
-        """Let each of the next requests go wrong with some chance, until all faults are made."""
+        """Let each of the next requests go wrong with some chance, until all faults are made.
+
+        Those that others armed before, and that have not been made yet, are made too.
+        """
         with self._lock:
-            self._armed, self._chance = list(faults), chance
+            self._armed, self._chance = [*self._armed, *faults], chance
             self._random = random.Random(seed)
 
     def disarm(self) -> None:
