@@ -18,16 +18,13 @@ import os
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import dagster as dg
 import psutil
-from dagster._core.events.log import EventLogEntry
 
 from astrid_stack import processes
 from astrid_stack.dagster_client import DagsterClient, RunState
@@ -35,8 +32,9 @@ from astrid_stack.processes import Program
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from benchmarks.night import stack
-from benchmarks.running import succeed
+from benchmarks.running import configured, succeed
 from benchmarks.snapshots import Snapshot, differing, snapshot
+from benchmarks.spending import spent
 from tests.redis_server import redis_server
 
 NIGHTS = ("2025-09-10", "2025-09-11", "2025-09-12")
@@ -69,19 +67,6 @@ class Figures:
     tables: Snapshot
     spent_s: Mapping[str, float]
     workers_ready_s: float = 0.0
-
-
-@dataclass
-class StepTimes:
-    """Moments of one step: when it was sent to a queue, taken, begun and over."""
-
-    moments: dict[str, float] = field(default_factory=dict)
-
-    def between(self, first: str, then: str) -> float:
-        """Seconds between two moments; 0 where one was not."""
-        if first not in self.moments or then not in self.moments:
-            return 0.0
-        return self.moments[then] - self.moments[first]
 
 
 def main() -> None:
@@ -140,18 +125,6 @@ def confine(process: psutil.Process | None, core: int) -> None:
 
 
 @contextmanager
-def configured(settings: Mapping[str, str]) -> Iterator[None]:
-    """The environment of a stack that is started meanwhile."""
-    before = dict(os.environ)
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextmanager
 def workers(state: State, cores: Sequence[int]) -> Iterator[None]:
     """Two workers, each on a core of its own, as they would be started on two machines."""
     started = []
@@ -188,51 +161,6 @@ def process_nights(state: State) -> tuple[float, list[RunState]]:
     nights = [{"survey": "simulated", "night": night} for night in NIGHTS]
     runs = succeed(client, "nightly", nights, _WAIT_S)
     return time.monotonic() - begun, runs
-
-
-# --- where the time goes ------------------------------------------------------------------
-
-
-def spent(state: State, runs: Sequence[RunState]) -> dict[str, float]:
-    """Seconds by what they were spent on, summed over runs."""
-    total: dict[str, float] = defaultdict(float)
-    with configured(state.environment()), dg.DagsterInstance.get() as instance:
-        for run in runs:
-            for what, seconds in spent_by(instance.all_logs(run.run_id)).items():
-                total[what] += seconds
-    return dict(total)
-
-
-def spent_by(log: Sequence[EventLogEntry]) -> dict[str, float]:
-    """Seconds of one run by what they were spent on, as its event log tells."""
-    run, steps = StepTimes(), defaultdict[str, StepTimes](StepTimes)
-    for entry in log:
-        event = entry.dagster_event
-        if event is None:
-            continue
-        if event.step_key is None:
-            run.moments.setdefault(event.event_type.name, entry.timestamp)
-            continue
-        moments = steps[event.step_key].moments
-        data = event.event_specific_data if event.event_type.name == "ENGINE_EVENT" else None
-        if getattr(data, "marker_start", None):
-            moments.setdefault("sent", entry.timestamp)
-        elif getattr(data, "marker_end", None):
-            moments.setdefault("taken", entry.timestamp)
-        else:
-            moments.setdefault(event.event_type.name, entry.timestamp)
-    computing = sum(step.between("STEP_START", "STEP_SUCCESS") for step in steps.values())
-    queued = sum(step.between("sent", "taken") for step in steps.values())
-    loading = sum(step.between("taken", "STEP_START") for step in steps.values())
-    whole = run.between("RUN_START", "RUN_SUCCESS")
-    return {
-        "the run's turn": run.between("RUN_ENQUEUED", "RUN_STARTING"),
-        "the run's process (import)": run.between("RUN_STARTING", "RUN_START"),
-        "a worker (queue)": queued,
-        "the step's plan, in the worker": loading,
-        "the step": computing,
-        "between steps (orchestration)": whole - computing - queued - loading,
-    }
 
 
 def current(tables: Snapshot) -> Snapshot:

@@ -113,8 +113,9 @@ def child(task: str, environment: dict[str, str]) -> dict[str, float]:
 class PeakMemory:
     """Highest memory of a process and its descendants while the context is open."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, sample_s: float = _SAMPLE_S) -> None:
         self._pid = pid
+        self._sample_s = sample_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.mib = 0.0
@@ -132,11 +133,12 @@ class PeakMemory:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 root = psutil.Process(self._pid)
                 tree = [root, *root.children(recursive=True)]
-                self.mib = max(self.mib, sum(map(_memory_mib, tree)))
-            time.sleep(_SAMPLE_S)
+                self.mib = max(self.mib, sum(map(memory_mib, tree)))
+            time.sleep(self._sample_s)
 
 
-def _memory_mib(process: psutil.Process) -> float:
+def memory_mib(process: psutil.Process) -> float:
+    """Memory of a process; of a page that N processes share, an N-th."""
     try:
         memory = process.memory_full_info()
     except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -41,6 +41,18 @@ def own_stack(folder: Path, report: Report = print) -> Iterator[State]:
         running.down(report)
 
 
+@contextmanager
+def configured(settings: Mapping[str, str]) -> Iterator[None]:
+    """The environment of a stack that is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def say_nothing(_: str) -> None:
     """Report of who brings stacks up many times."""
 
