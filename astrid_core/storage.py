@@ -12,61 +12,33 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ClientError
 from pydantic import SecretStr
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
-from astrid_core.errors import (
-    ObjectCorruptError,
-    ObjectMissingError,
-    StoreError,
-    StoreRefusedError,
-)
+from astrid_core.errors import ObjectCorruptError, ObjectMissingError, StoreError
 from astrid_core.fingerprint import Fingerprint, fingerprint_file
 from astrid_core.settings import Settings
+from astrid_core.store_patience import Patience
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
 _MIB = 1 << 20
 _MAX_PARTS = 10_000
 """S3's limit on the parts of one upload."""
-_TRANSIENT_CODES = frozenset(
-    {
-        "ConditionalRequestConflict",
-        "InternalError",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "SlowDown",
-        "Throttling",
-    }
-)
 _OCCUPIED_CODES = frozenset({"412", "PreconditionFailed"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NotFound"})
 
@@ -156,7 +128,7 @@ class ObjectStore:
             If the store failed; no partial object is left.
         """
         fingerprint = self._fingerprint(key, path, sha256)
-        self._retry("put", key, lambda: self._upload(key, path, fingerprint))
+        self._patience.run("put", key, lambda: self._upload(key, path, fingerprint))
         return fingerprint.sha256
 
     def ensure_file(self, key: str, path: Path, sha256: str | None = None) -> bool:
@@ -177,14 +149,14 @@ class ObjectStore:
             As :meth:`put_file` does.
         """
         fingerprint = self._fingerprint(key, path, sha256)
-        head = self._retry("head", key, lambda: self._head(key))
+        head = self._patience.run("head", key, lambda: self._head(key))
         if head is None and fingerprint.n_bytes <= self.multipart_bytes:
-            if self._retry("put", key, lambda: self._create(key, path, fingerprint)):
+            if self._patience.run("put", key, lambda: self._create(key, path, fingerprint)):
                 return True
-            head = self._retry("head", key, lambda: self._head(key))
+            head = self._patience.run("head", key, lambda: self._head(key))
         if head is not None and fingerprint.proves(head) and not self._is_old(head):
             return False
-        self._retry("put", key, lambda: self._upload(key, path, fingerprint))
+        self._patience.run("put", key, lambda: self._upload(key, path, fingerprint))
         return True
 
     def get_file(self, key: str, path: Path, sha256: str | None = None) -> None:
@@ -210,7 +182,7 @@ class ObjectStore:
         os.close(handle)
         scratch = Path(name)
         try:
-            found = self._retry("get", key, lambda: self._download(key, scratch))
+            found = self._patience.run("get", key, lambda: self._download(key, scratch))
             if sha256 is not None and found != sha256:
                 raise ObjectCorruptError(
                     f"Object {key} in bucket {self.bucket} at {self.endpoint} is not what was "
@@ -233,7 +205,7 @@ class ObjectStore:
         StoreError
             If the store failed; StoreRefusedError if the object ends before ``start``.
         """
-        return self._retry("get", key, lambda: self._range(key, start, n_bytes))
+        return self._patience.run("get", key, lambda: self._range(key, start, n_bytes))
 
     def digest(self, key: str) -> str:
         """SHA-256 of an object's bytes, read through and kept nowhere.
@@ -245,11 +217,11 @@ class ObjectStore:
         StoreError
             If the store failed.
         """
-        return self._retry("get", key, lambda: self._digest(key))
+        return self._patience.run("get", key, lambda: self._digest(key))
 
     def entry(self, key: str) -> ObjectEntry | None:
         """What the store tells of one object; None where it is not there."""
-        head = self._retry("head", key, lambda: self._head(key))
+        head = self._patience.run("head", key, lambda: self._head(key))
         if head is None:
             return None
         tag = str(head.get("ETag", "")).strip('"')
@@ -257,7 +229,7 @@ class ObjectStore:
 
     def exists(self, key: str) -> bool:
         """Whether the store holds an object under the key."""
-        return self._retry("head", key, lambda: self._head(key)) is not None
+        return self._patience.run("head", key, lambda: self._head(key)) is not None
 
     def size(self, key: str) -> int:
         """Size of an object in bytes.
@@ -267,7 +239,7 @@ class ObjectStore:
         ObjectMissingError
             If the store does not hold the key.
         """
-        head = self._retry("head", key, lambda: self._head(key))
+        head = self._patience.run("head", key, lambda: self._head(key))
         if head is None:
             raise self._missing(key)
         return int(head["ContentLength"])
@@ -280,7 +252,9 @@ class ObjectStore:
         """Objects whose keys begin with a prefix, in the store's order, listed page by page."""
         page: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
         while True:
-            answer = self._retry("list", prefix, lambda: self._client.list_objects_v2(**page))
+            answer = self._patience.run(
+                "list", prefix, lambda: self._client.list_objects_v2(**page)
+            )
             for found in answer.get("Contents", ()):
                 tag = found["ETag"].strip('"')
                 yield ObjectEntry(found["Key"], found["Size"], tag, found["LastModified"])
@@ -290,7 +264,9 @@ class ObjectStore:
 
     def delete(self, key: str) -> None:
         """Delete an object; absent is fine."""
-        self._retry("delete", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key))
+        self._patience.run(
+            "delete", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=key)
+        )
 
     def ensure_bucket(self) -> None:
         """Create the bucket where it does not exist.
@@ -300,7 +276,7 @@ class ObjectStore:
         StoreError
             If the store failed; StoreRefusedError if the keys may not create buckets.
         """
-        self._retry("make bucket", self.bucket, self._ensure_bucket)
+        self._patience.run("make bucket", self.bucket, self._ensure_bucket)
 
     def expiring(self) -> list[str] | None:
         """Prefixes whose objects the bucket itself deletes after a time; none is as it should be.
@@ -325,6 +301,10 @@ class ObjectStore:
         return self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=expires_s
         )
+
+    @property
+    def _patience(self) -> Patience:
+        return Patience(self.endpoint, self.bucket, self.attempts, self.longest_wait_s)
 
     # --- one attempt each -----------------------------------------------------------------
 
@@ -462,58 +442,8 @@ class ObjectStore:
             )
         return fingerprint
 
-    def _retry(self, verb: str, key: str, operation: Callable[[], _Result]) -> _Result:
-        """Run an operation, again when it fails for a transient reason; type what is left."""
-
-        def report(state: RetryCallState) -> None:
-            reason = state.outcome.exception() if state.outcome else None
-            _log.warning(
-                "%s %s at %s: attempt %d failed (%s), trying again",
-                verb,
-                key,
-                self.endpoint,
-                state.attempt_number,
-                type(reason).__name__,
-            )
-
-        retrying = Retrying(
-            retry=retry_if_exception(_is_transient),
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=self.longest_wait_s),
-            before_sleep=report,
-            reraise=True,
-        )
-        try:
-            return retrying(operation)
-        except (BotoCoreError, ClientError) as error:
-            raise self._typed(verb, key, error) from error
-
-    def _typed(self, verb: str, key: str, error: Exception) -> StoreError:
-        what = f"Store at {self.endpoint}, bucket {self.bucket}: {verb} {key} failed: {error}."
-        if _is_transient(error):
-            return StoreError(
-                what,
-                remedy="Check that the store is up and reachable, then run the partition again.",
-                attempts=self.attempts,
-            )
-        return StoreRefusedError(
-            what,
-            remedy="Check ASTRID_S3_ENDPOINT, ASTRID_S3_BUCKET, ASTRID_S3_REGION and the keys.",
-        )
-
     def _missing(self, key: str) -> ObjectMissingError:
         return ObjectMissingError(
             f"Object {key} is not in bucket {self.bucket} at {self.endpoint}.",
             remedy="Re-materialize the partition that wrote it.",
         )
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
-    if isinstance(error, ClientError):
-        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        code = error.response["Error"].get("Code")
-        return code in _TRANSIENT_CODES or status >= 500 or status == 429
-    if isinstance(error, StoreError):
-        return error.transient
-    return isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError)
