@@ -19,6 +19,7 @@ from astrid_dagster.resources import (
     DatabaseResource,
     RunLedger,
     StoreResource,
+    TrackingResource,
     TrainingLedger,
 )
 from astrid_dagster.schedules import every_morning, every_noon
@@ -46,6 +47,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "training": TrainingLedger(database=database),
         "alerts": AlertsResource(database=database),
         "champion": ChampionResource(),
+        "tracking": TrackingResource(),
         "fits_io": FitsIOManager(store=store, database=database),
         "postgres_io": PostgresIOManager(database=database),
         "scratch_io": ScratchIOManager(store=store),

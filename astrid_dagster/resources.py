@@ -5,7 +5,8 @@ and keys come from the settings, in the process that uses them.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 
 from astrid_core.curation.measurements import measurements_of
-from astrid_core.detection.registry import ChampionRef, champion, registered
+from astrid_core.detection.registry import ChampionRef, champion, mlflow_errors, registered
 from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.monitoring.alerts import Sighting, note_deliveries, resolve, sight, tell
 from astrid_core.monitoring.health import Health, measure_health
@@ -231,6 +232,45 @@ class ChampionResource(dg.ConfigurableResource):
         """
         settings = get_settings()
         return registered(settings.mlflow_uri, settings.cache_dir, version)
+
+
+class TrackingResource(dg.ConfigurableResource):
+    """MLflow's run of a Dagster run, as dagster-mlflow opens it: tagged with who runs it."""
+
+    @contextmanager
+    def run(self, context: dg.AssetExecutionContext, experiment: str) -> Iterator[str]:
+        """The id of a run in an experiment, which is over when the context is left.
+
+        How it ended is said by what tracks in it; if nothing did, it failed.
+
+        Raises
+        ------
+        ModelUnavailableError
+            If the MLflow server failed.
+        """
+        # Imported here: MLflow takes seconds, and the code location loads without it.
+        import mlflow
+        from dagster_mlflow import mlflow_tracking
+
+        uri = get_settings().mlflow_uri
+        config = {"experiment_name": experiment, "mlflow_tracking_uri": uri}
+        with ExitStack() as stack:
+            with mlflow_errors(uri):
+                resources = stack.enter_context(
+                    dg.build_resources(
+                        {"mlflow": mlflow_tracking.configured(config)},
+                        instance=context.instance,
+                        dagster_run=context.run,
+                        log_manager=context.log,
+                    )
+                )
+                run_id = str(resources.mlflow.mlflow_run_id or mlflow.active_run().info.run_id)
+            try:
+                yield run_id
+            finally:
+                with mlflow_errors(uri):
+                    status = mlflow.get_run(run_id).info.status
+                    mlflow.end_run("FAILED" if status == "RUNNING" else status)
 
 
 @lru_cache(maxsize=4)

@@ -69,7 +69,13 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Order:
-    """A training that somebody asked for."""
+    """A training that somebody asked for.
+
+    Attributes
+    ----------
+    mlflow_run_id
+        MLflow's run, where it is open already.
+    """
 
     run_id: UUID
     dataset_id: UUID
@@ -77,6 +83,7 @@ class Order:
     reason: str
     requested_by: str
     dagster_run_id: str | None = None
+    mlflow_run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,8 @@ def train_on_dataset(order: Order, place: Workplace, report: Report) -> Trained:
     try:
         dataset.require_active()
         tags = {TRAINING_TAG: str(order.run_id), "dagster_run_id": order.dagster_run_id or ""}
-        with tracked(place.mlflow_uri, f"training_{order.run_id}", tags) as run:
+        name = f"training_{order.run_id}"
+        with tracked(place.mlflow_uri, name, tags, run_id=order.mlflow_run_id) as run:
             update_run(place.engine, order.run_id, {"mlflow_run_id": run.run_id})
             trained = _train(order, place, dataset, run, report)
         _complete(order, place, trained)
@@ -363,6 +371,7 @@ def _begin(order: Order, place: Workplace) -> None:
         "reason": order.reason,
         "requested_by": order.requested_by,
         "dagster_run_id": order.dagster_run_id,
+        "mlflow_run_id": order.mlflow_run_id,
     }
     cleared = {"completed_at": None, "error_type": None, "error_message": None}
     statement = insert(TrainingRun).values(**values)

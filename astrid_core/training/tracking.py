@@ -86,9 +86,18 @@ class Tracked:
 
 @contextmanager
 def tracked(
-    mlflow_uri: str, name: str, tags: Mapping[str, str], experiment: str = MODEL_EXPERIMENT
+    mlflow_uri: str,
+    name: str,
+    tags: Mapping[str, str],
+    experiment: str = MODEL_EXPERIMENT,
+    run_id: str | None = None,
 ) -> Iterator[Tracked]:
     """An MLflow run that ends with what is done in it: finished, failed or killed.
+
+    Parameters
+    ----------
+    run_id
+        Of a run that who asks has opened; None opens one in ``experiment``.
 
     Raises
     ------
@@ -97,9 +106,12 @@ def tracked(
     """
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
-        run_id = client.create_run(
-            experiment_id(client, experiment), run_name=name, tags=dict(tags)
-        ).info.run_id
+        if run_id is None:
+            experiment_ = experiment_id(client, experiment)
+            run_id = str(client.create_run(experiment_).info.run_id)
+        client.update_run(run_id, name=name)
+        for tag, value in tags.items():
+            client.set_tag(run_id, tag, value)
     run = Tracked(client, run_id)
     try:
         yield run

@@ -4,18 +4,20 @@ The core keeps a training run's row and its MLflow run as it goes on, so that pe
 while it does; what Dagster adds is the queue, the GPU and the lineage.
 """
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import dagster as dg
 from pydantic import Field, ValidationError
 
+from astrid_core.detection.registry import MODEL_EXPERIMENT
 from astrid_core.errors import ConfigurationError
 from astrid_core.settings import get_settings
 from astrid_core.training.config import TRAINING_VERSION, TrainingConfig
 from astrid_dagster import tags
 from astrid_dagster.partitions import training_partitions
-from astrid_dagster.resources import DatabaseResource
+from astrid_dagster.resources import DatabaseResource, TrackingResource
 
 _REPORT_EVERY = 50
 
@@ -75,7 +77,10 @@ def training_config(values: dict[str, Any]) -> TrainingConfig:
     "checkpoint.",
 )
 def training_runs(
-    context: dg.AssetExecutionContext, config: TrainingRunConfig, database: DatabaseResource
+    context: dg.AssetExecutionContext,
+    config: TrainingRunConfig,
+    database: DatabaseResource,
+    tracking: TrackingResource,
 ) -> dg.MaterializeResult[Any]:
     """Train; the partition is the training run's id."""
     # Imported here: torch takes seconds, and the code location loads without it.
@@ -88,7 +93,7 @@ def training_runs(
         config=training_config(config.training),
         reason=config.reason,
         requested_by=config.requested_by,
-        dagster_run_id=context.run_id,
+        dagster_run_id=context.run.run_id,
     )
 
     def report(now: Progress) -> None:
@@ -101,7 +106,9 @@ def training_runs(
         elif now.step % _REPORT_EVERY == 0:
             context.log.info(f"step {now.step} of {now.steps}: loss {now.loss:.4f}")
 
-    trained = train_on_dataset(order, Workplace.of(database.engine(), get_settings()), report)
+    place = Workplace.of(database.engine(), get_settings())
+    with tracking.run(context, MODEL_EXPERIMENT) as mlflow_run_id:
+        trained = train_on_dataset(replace(order, mlflow_run_id=mlflow_run_id), place, report)
     evaluation = trained.evaluation
     return dg.MaterializeResult(
         metadata={

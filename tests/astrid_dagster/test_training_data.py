@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -18,7 +19,12 @@ from astrid_dagster.assets.training import promotion, training_runs
 from astrid_dagster.assets.training_data import collect_training_data, dataset_tracking
 from astrid_dagster.io_managers.fits import FitsIOManager
 from astrid_dagster.io_managers.postgres import PostgresIOManager
-from astrid_dagster.resources import DatabaseResource, StoreResource, TrainingLedger
+from astrid_dagster.resources import (
+    DatabaseResource,
+    StoreResource,
+    TrackingResource,
+    TrainingLedger,
+)
 from astrid_dagster.sensors import log_late_datasets
 from dbschema.models import Promotion, TrainingDataset, TrainingRun, TrainingSample
 from tests import rows
@@ -234,18 +240,21 @@ def test_a_dataset_is_trained_on_and_the_model_decided_about(deployment: Deploym
             partition_key=run_id,
             instance=instance,
             run_config={"ops": {"training_runs": {"config": asked}}},
-            resources={"database": DatabaseResource()},
+            resources={"database": DatabaseResource(), "tracking": TrackingResource()},
             raise_on_error=False,
         )
         assert result.success, cause(result)
-    (row,) = deployment.rows(TrainingRun)
+    (row,) = (row for row in deployment.rows(TrainingRun) if str(row["id"]) == run_id)
     assert (str(row["id"]), row["status"], row["reason"]) == (run_id, "completed", "a test")
     assert row["parent_model_id"] is not None
     (decided,) = deployment.rows(Promotion)
     assert decided["model_id"] == row["model_id"]
     assert decided["decision"] in ("kept", "promoted")
     client = MlflowClient(get_settings().mlflow_uri)
-    assert client.get_run(row["mlflow_run_id"]).info.status == "FINISHED"
+    tracked = client.get_run(row["mlflow_run_id"])
+    assert (tracked.info.status, tracked.info.run_name) == ("FINISHED", f"training_{run_id}")
+    assert tracked.data.tags["dagster_run_id"] == result.run_id == row["dagster_run_id"]
+    assert mlflow.active_run() is None
     champion = client.get_model_version_by_alias("astrid-realbogus", "champion")
     assert (str(champion.version) == "1") == (decided["decision"] == "kept")
 
@@ -266,10 +275,14 @@ def test_a_provisional_dataset_is_not_trained_on(deployment: Deployment) -> None
             partition_key=run_id,
             instance=instance,
             run_config={"ops": {"training_runs": {"config": {"dataset_id": partition}}}},
-            resources={"database": DatabaseResource()},
+            resources={"database": DatabaseResource(), "tracking": TrackingResource()},
             raise_on_error=False,
         )
     assert not result.success
     assert "DatasetQualityError" in cause(result)
     failure = result.get_step_failure_events()[0].step_failure_data.error
     assert "too few are real" in str(failure) + str(failure.cause)
+    (row,) = (row for row in deployment.rows(TrainingRun) if str(row["id"]) == run_id)
+    tracked = MlflowClient(get_settings().mlflow_uri).get_run(row["mlflow_run_id"])
+    assert (row["status"], tracked.info.status) == ("failed", "FAILED")
+    assert mlflow.active_run() is None
