@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from astrid_core.errors import AstridError
 
@@ -27,6 +29,31 @@ _INTERRUPTED = 130
 def say(line: str) -> None:
     """Print one line as it is."""
     out.print(line, markup=False, soft_wrap=True)
+
+
+def bars(
+    console: Console = out, *, is_kept: bool = True, is_off: bool = False, width: int = 0
+) -> Progress:
+    """Bars of long work: what is done, how much of how much, since when.
+
+    Parameters
+    ----------
+    is_kept
+        Whether they stay on the screen when they are over.
+    is_off
+        Whether nothing is shown.
+    width
+        Characters of what is done, at least: so that bars stay where they are.
+    """
+    return Progress(
+        TextColumn("{task.description}", table_column=Column(min_width=width)),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=not is_kept,
+        disable=is_off,
+    )
 
 
 @contextmanager

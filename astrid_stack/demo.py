@@ -14,7 +14,6 @@ from pathlib import Path
 from uuid import UUID
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from astrid_core.errors import ConfigurationError
 from astrid_core.settings import DefinitionSettings
@@ -24,6 +23,7 @@ from astrid_core.surveys.plan import FolderPlan
 from astrid_core.surveys.registry import open_survey
 from astrid_core.training.config import TrainingConfig
 from astrid_stack import local_operator, summary
+from astrid_stack.console import bars
 from astrid_stack.dagster_client import DagsterClient, Launch, RunState
 from astrid_stack.dataset import collect_dataset
 from astrid_stack.errors import StackError
@@ -37,6 +37,7 @@ from dbschema.session import make_engine
 
 _NIGHT_TIMEOUT_S = 900.0
 _INJECTIONS = 5
+_DOING_WIDTH = 46
 """Injected sources per frame that a demo's dataset learns from besides what was judged."""
 
 
@@ -178,12 +179,7 @@ def _learn(
 def _review(
     state: State, config: SurveyConfig, n: int, console: Console, report: Callable[[str], None]
 ) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-    )
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    with bars(console) as progress:
         task = progress.add_task("verdicts by the simulator's truth", total=n)
         given = review_by_truth(state, config, lambda done: progress.update(task, completed=done))
     report(
@@ -265,13 +261,7 @@ def materialize(plan: NightPlan, client: DagsterClient, console: Console) -> Dem
     StackError
         If Dagster refuses or a run fails; frames that fail are rows, not failed runs.
     """
-    with Progress(
-        TextColumn("{task.description:<46}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
+    with bars(console, width=_DOING_WIDTH) as progress:
 
         def follow(title: str, launch: Launch) -> list[RunState]:
             bar = progress.add_task(title, total=launch.n_runs)

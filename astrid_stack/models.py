@@ -11,13 +11,12 @@ from uuid import UUID, uuid4
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy import Connection, Engine, select
 
 from astrid_core.settings import Settings, get_settings
 from astrid_core.training.config import TRAINING_JOB, TRAINING_PARTITIONS, TrainingConfig
-from astrid_stack.console import errors_shown, out, say
+from astrid_stack.console import bars, errors_shown, out, say
 from astrid_stack.dagster_client import DagsterClient, RunState
 from astrid_stack.errors import StackError
 from astrid_stack.state import DATABASE_VARIABLE, State
@@ -144,13 +143,7 @@ class _Bar:
         self._engine = engine
         self._mlflow_uri = mlflow_uri
         self._run_id = run_id
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=out,
-        )
+        self._progress = bars()
         self._task = self._progress.add_task("waiting", total=steps)
 
     def __enter__(self) -> "_Bar":

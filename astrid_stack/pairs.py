@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from sqlalchemy import select
 
@@ -27,7 +26,7 @@ from astrid_core.surveys.pair_plan import PairPlan, counts, field_of, rows
 from astrid_core.surveys.pairs import plan_pairs
 from astrid_core.surveys.registry import listing_dates, open_lister
 from astrid_core.surveys.transients import Transient, read_transients
-from astrid_stack.console import out, say
+from astrid_stack.console import bars, out, say
 from astrid_stack.dagster_client import DagsterClient, Launch
 from astrid_stack.errors import StackError
 from astrid_stack.nights import keys_between
@@ -56,12 +55,11 @@ def plan(catalogue: Path, config: SurveyConfig) -> PairPlan:
     transients, rejected = read_transients(catalogue)
     dates = listing_dates(config)
     assert config.archive is not None, "validated with its adapter"  # noqa: S101
-    columns = (TextColumn("looking around transients"), BarColumn(), MofNCompleteColumn())
     with (
         ArchiveSession(config.name, config.archive) as session,
-        Progress(*columns, console=out, transient=True) as progress,
+        bars(is_kept=False) as progress,
     ):
-        task = progress.add_task("", total=len(transients))
+        task = progress.add_task("looking around transients", total=len(transients))
 
         def lister_at(transient: Transient) -> Lister:
             radius_deg = config.pairs.margin_arcsec / 3600

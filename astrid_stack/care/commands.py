@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from astrid_core.care.report import AuditReport
-from astrid_stack.console import errors_shown, out, say
+from astrid_stack.console import bars, errors_shown, out, say
 from astrid_stack.state import DATABASE_VARIABLE, State
 
 if TYPE_CHECKING:
@@ -225,8 +224,7 @@ def _show_audit(found: AuditReport) -> None:
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """A bar that is told what is done, and how many of how many are."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    with bars(is_kept=False, is_off=not out.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total
@@ -236,9 +234,7 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 @contextmanager
 def progress(what: str, is_quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar that is told how many of how many are done; gone when it is over."""
-    columns = (TextColumn(f"{what}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    is_off = is_quiet or not out.is_terminal
-    with Progress(*columns, console=out, transient=True, disable=is_off) as bar:
+    with bars(is_kept=False, is_off=is_quiet or not out.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
