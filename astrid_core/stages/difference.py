@@ -8,6 +8,7 @@ from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.difference import write_difference
 from astrid_core.differencing.linearity import require_linear
 from astrid_core.differencing.select import ReferenceInfo, ScienceInfo, select_reference
+from astrid_core.differencing.shelf import Shelf
 from astrid_core.differencing.subtract import DIFFERENCE_VERSION, subtract_frames
 from astrid_core.frame import read_frame
 from astrid_core.identity import config_digest, object_key, run_id
@@ -53,11 +54,13 @@ def plan_differences(
     digest = config_digest(
         config.model_dump(mode="json") | {"min_separation_days": min_separation_days}
     )
-    infos = [_reference_info(row) for row in references]
+    shelf = Shelf([_reference_info(row) for row in references])
     by_id = {row["run_id"]: row for row in references}
     tasks = []
     for run in preprocess_runs:
-        choice = select_reference(_science_info(run), infos, min_separation_days)
+        science = _science_info(run)
+        near = shelf.near(science)
+        choice = select_reference(science, near, min_separation_days)
         inputs = [run["run_id"], *([choice.chosen] if choice.chosen else [])]
         row: Row = {
             "run_id": run_id(
@@ -66,7 +69,7 @@ def plan_differences(
             "observation_id": run["observation_id"],
             "preprocess_run_id": run["run_id"],
             "reference_id": choice.chosen,
-            "reference_choice": list(choice.considered),
+            "reference_choice": [*choice.considered, *shelf.told_of_others(science, len(near))],
             "code_version": DIFFERENCE_VERSION,
             "config_digest": digest,
         }
