@@ -72,6 +72,11 @@ class StoredPlanes:
         np.save(planes.mask, frame.mask, allow_pickle=False)
         return planes
 
+    def remove(self) -> None:
+        """Give the disk back."""
+        for path in (self.data, self.variance, self.mask):
+            path.unlink()
+
     def rows(self, start: int, stop: int) -> tuple[F32, F32, U16]:
         """A band of all three planes, copied into memory."""
         data, variance, mask = (

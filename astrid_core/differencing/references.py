@@ -1,16 +1,16 @@
-"""References: which processed frames make one, and how they are combined.
+"""References: how processed frames of one field and filter are combined.
 
 A reference is built on purpose from the best frames of the nights a survey names. The
 best frame gives the grid and the flux scale; the others are registered on it, warped,
-scaled and averaged, so that what only one of them shows does not survive.
+scaled and averaged, so that what only one of them shows does not survive. Frames that show
+different skies under one name are told apart: the sky of most of them is the field's.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 
@@ -28,15 +28,12 @@ from astrid_core.psf import Psf
 
 __all__ = [
     "REFERENCE_VERSION",
-    "MemberQuality",
-    "RankedMember",
     "Reference",
     "ReferenceMember",
     "build_reference",
-    "rank_members",
 ]
 
-REFERENCE_VERSION = "3"
+REFERENCE_VERSION = "4"
 """Code version of this stage: part of every reference run's id."""
 
 FrameSource = Frame | Callable[[], Frame]
@@ -44,60 +41,6 @@ FrameSource = Frame | Callable[[], Frame]
 
 _SHIFT_PIX = 0.02
 """A residual shift above this is taken out by warping again."""
-
-
-@dataclass(frozen=True)
-class MemberQuality:
-    """Measured quality of a processed frame, as ``preprocess_runs`` holds it.
-
-    Attributes
-    ----------
-    id
-        Of the preprocess run.
-    depth_flux
-        Flux of a 5σ point source, frame units.
-    is_degraded
-        Whether the frame missed a quality limit.
-    """
-
-    id: UUID
-    fwhm_pix: float | None
-    depth_flux: float | None
-    ellipticity: float | None
-    masked_fraction: float | None
-    is_degraded: bool = False
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "MemberQuality":
-        """From a ``preprocess_runs`` row."""
-        return cls(
-            id=row["run_id"],
-            fwhm_pix=row["fwhm_pix"],
-            depth_flux=row["depth_flux"],
-            ellipticity=row["ellipticity"],
-            masked_fraction=row["masked_fraction"],
-            is_degraded=row["status"] == "degraded",
-        )
-
-
-@dataclass(frozen=True)
-class RankedMember:
-    """A frame's place in the ranking.
-
-    Attributes
-    ----------
-    rank
-        0 is the best. Rejected frames rank behind all accepted ones.
-    merit
-        Inverse square of the depth: how much a point source gains from it; 0 where unknown.
-    rejected_because
-        Reason, or None.
-    """
-
-    id: UUID
-    rank: int
-    merit: float
-    rejected_because: str | None
 
 
 @dataclass(frozen=True)
@@ -144,76 +87,6 @@ class Reference:
     depth_flux: float
 
 
-# --- ranking ------------------------------------------------------------------------------
-
-
-def rank_members(qualities: Sequence[MemberQuality], config: ReferenceConfig) -> list[RankedMember]:
-    """Rank frames by what they add to a point source, and reject the unfit with a reason.
-
-    Parameters
-    ----------
-    qualities
-        In any order; the result does not depend on it.
-
-    Returns
-    -------
-    All frames, accepted ones first, best first.
-
-    Notes
-    -----
-    The depth of a frame (5σ flux) holds its noise, exposure and seeing at once; limits on
-    FWHM and depth are relative to the median of the frames that have measured ones.
-    """
-    fwhm = _median([quality.fwhm_pix for quality in qualities])
-    depth = _median([quality.depth_flux for quality in qualities])
-    judged = [
-        (_rejection(quality, fwhm, depth, config), _merit(quality), quality)
-        for quality in qualities
-    ]
-    judged.sort(key=lambda item: (item[0] is not None, -item[1], str(item[2].id)))
-    limit = 1 if config.method == "single" else config.max_members
-    ranked = []
-    for rank, (reason, merit, quality) in enumerate(judged):
-        if reason is None and rank >= limit:
-            reason = f"rank {rank + 1}: only the best {limit} are used"
-        ranked.append(RankedMember(quality.id, rank, merit, reason))
-    return ranked
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None and np.isfinite(value)]
-    return float(np.median(known)) if known else None
-
-
-def _merit(quality: MemberQuality) -> float:
-    if not quality.depth_flux or not np.isfinite(quality.depth_flux):
-        return 0.0
-    return float(quality.depth_flux**-2)
-
-
-def _rejection(
-    quality: MemberQuality, fwhm: float | None, depth: float | None, config: ReferenceConfig
-) -> str | None:
-    """Why a frame is unfit for a reference; None if it is fit."""
-    if quality.fwhm_pix is None or quality.depth_flux is None or fwhm is None or depth is None:
-        return "its PSF or depth could not be measured"
-    if quality.is_degraded:
-        return "degraded"
-    if quality.fwhm_pix > config.max_fwhm_ratio * fwhm:
-        return f"FWHM {quality.fwhm_pix:.1f} px, median {fwhm:.1f} px"
-    if quality.depth_flux > config.max_depth_ratio * depth:
-        return f"depth {quality.depth_flux:.3g}, median {depth:.3g}"
-    if quality.ellipticity is not None and quality.ellipticity > config.max_ellipticity:
-        return f"ellipticity {quality.ellipticity:.2f}, limit {config.max_ellipticity:.2f}"
-    masked = quality.masked_fraction
-    if masked is not None and masked > config.max_masked_fraction:
-        return f"{masked:.0%} masked, limit {config.max_masked_fraction:.0%}"
-    return None
-
-
-# --- building -----------------------------------------------------------------------------
-
-
 def build_reference(frames: Sequence[FrameSource], config: ReferenceConfig) -> Reference:
     """Combine frames of one field and filter into a reference.
 
@@ -228,6 +101,13 @@ def build_reference(frames: Sequence[FrameSource], config: ReferenceConfig) -> R
     ------
     NoReferenceError
         If no frame is given.
+
+    Notes
+    -----
+    A header names a field, and may lie. Frames that cannot be aligned on the best one may
+    have a sky of their own in common; if more of them do, that is the field's, and the best
+    of those gives the grid. Of equally many, the best frame decides. A frame that is left
+    alone is the reference as it is: those that were refused leave no trace on it.
     """
     if not frames:
         raise NoReferenceError(
@@ -235,16 +115,17 @@ def build_reference(frames: Sequence[FrameSource], config: ReferenceConfig) -> R
             remedy="Name more reference nights, or relax the limits of the reference set.",
             n_frames=0,
         )
-    best = _load(frames[0])
     if config.method == "single" or len(frames) == 1:
         others = [
             ReferenceMember(index, index, 0.0, "a single frame was asked for")
             for index in range(1, len(frames))
         ]
-        members = (ReferenceMember(0, 0, 1.0), *others)
-        return Reference(best, members, point_source_depth(best))
+        return _alone(_load(frames[0]), 0, others)
     with tempfile.TemporaryDirectory(prefix="astrid-coadd-") as folder:
-        return _coadd(best, frames, config, Path(folder))
+        sky = _commonest_sky(frames, config, Path(folder))
+        if len(sky.aligned) == 1:
+            return _alone(sky.best, sky.aligned[0].record.index, sky.rejected)
+        return _coadd(sky, config)
 
 
 def point_source_depth(frame: Frame) -> float:
@@ -264,28 +145,96 @@ class _Aligned:
     meta: FrameMeta
 
 
-def _coadd(
-    best: Frame, frames: Sequence[FrameSource], config: ReferenceConfig, folder: Path
-) -> Reference:
-    """Align all members on the best frame and combine those that fit."""
-    aligned = [_store(best, ReferenceMember(0, 0, 0.0), folder, config)]
-    rejected: list[ReferenceMember] = []
-    for index, source in enumerate(frames[1:], start=1):
-        outcome = _align(best, _load(source), index, folder, config)
+@dataclass(frozen=True)
+class _Sky:
+    """Frames that show one sky, aligned on the best of them.
+
+    Attributes
+    ----------
+    best
+        Gives grid and flux scale; the first of ``aligned``.
+    rejected
+        The frames that are not among them, with reasons.
+    """
+
+    best: Frame
+    aligned: tuple[_Aligned, ...]
+    rejected: tuple[ReferenceMember, ...]
+
+
+def _commonest_sky(frames: Sequence[FrameSource], config: ReferenceConfig, folder: Path) -> _Sky:
+    """The sky that most frames show, of equally common ones the best frame's.
+
+    All are aligned on the best; on the best of those left over, the others left over, as
+    long as they could be more. Frames of one field need one pass.
+    """
+    found = _aligned_on(frames, range(len(frames)), config, folder)
+    left = found.rejected
+    while len(left) > len(found.aligned):
+        tried = _aligned_on(frames, [member.index for member in left], config, folder)
+        left = tried.rejected
+        if len(tried.aligned) > len(found.aligned):
+            _let_go(found)
+            found = tried
+        else:
+            _let_go(tried)
+    used = {item.record.index for item in found.aligned}
+    told = {member.index: member for member in found.rejected}
+    rejected = tuple(
+        told.get(index) or _of_another_sky(index, len(used))
+        for index in range(len(frames))
+        if index not in used
+    )
+    return replace(found, rejected=rejected)
+
+
+def _aligned_on(
+    frames: Sequence[FrameSource], indices: Sequence[int], config: ReferenceConfig, folder: Path
+) -> _Sky:
+    """Some of the frames, best first, on the grid of the first of them."""
+    first = indices[0]
+    best = _load(frames[first])
+    aligned = [_store(best, ReferenceMember(first, first, 0.0), folder, config)]
+    rejected = []
+    for index in indices[1:]:
+        outcome = _align(best, _load(frames[index]), index, folder, config)
         if isinstance(outcome, _Aligned):
             aligned.append(outcome)
         else:
             rejected.append(outcome)
+    return _Sky(best, tuple(aligned), tuple(rejected))
+
+
+def _let_go(sky: _Sky) -> None:
+    """Remove the planes of a sky that is not the field's."""
+    for item in sky.aligned:
+        item.member.planes.remove()
+
+
+def _of_another_sky(index: int, n_frames: int) -> ReferenceMember:
+    reason = f"{n_frames} other frames of this field align with each other, and not with it"
+    return ReferenceMember(index, index, 0.0, reason)
+
+
+def _alone(frame: Frame, index: int, others: Sequence[ReferenceMember]) -> Reference:
+    """A frame as the reference that it is."""
+    members = sorted([ReferenceMember(index, index, 1.0), *others], key=lambda one: one.index)
+    return Reference(frame, tuple(members), point_source_depth(frame))
+
+
+def _coadd(sky: _Sky, config: ReferenceConfig) -> Reference:
+    """Combine the frames of one sky."""
+    aligned = sky.aligned
     used = [item.member for item in aligned]
-    coadd = combine(used, best.shape, config.clip_sigma, config.min_coverage)
+    coadd = combine(used, sky.best.shape, config.clip_sigma, config.min_coverage)
     shares = np.array([member.weight for member in used])
     shares = shares / shares.sum()
-    frame = _measured(best, coadd, _coadd_meta(aligned, shares), config)
+    frame = _measured(sky.best, coadd, _coadd_meta(aligned, shares), config)
     records = [
         replace(item.record, weight=float(share))
         for item, share in zip(aligned, shares, strict=True)
     ]
-    members = sorted([*records, *rejected], key=lambda member: member.index)
+    members = sorted([*records, *sky.rejected], key=lambda member: member.index)
     return Reference(frame, tuple(members), point_source_depth(frame))
 
 

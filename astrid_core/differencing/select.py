@@ -89,7 +89,8 @@ class ReferenceChoice:
     chosen
         Its id; None when none qualified, which is an outcome and no error.
     considered
-        ``{"id", "verdict": chosen | eligible | rejected, "reason"}``, newest first.
+        ``{"id", "verdict": chosen | eligible | rejected, "reason"}``, the field's own first,
+        then newest first.
     """
 
     chosen: UUID | None
@@ -100,6 +101,9 @@ def select_reference(
     science: ScienceInfo, references: Sequence[ReferenceInfo], min_separation_days: float
 ) -> ReferenceChoice:
     """The newest valid reference that covers a science frame and does not contain it.
+
+    One of the frame's own field goes before any of another, however new: a header that lies
+    about its place or scale makes a reference that covers fields it never saw.
 
     Parameters
     ----------
@@ -112,16 +116,21 @@ def select_reference(
     Frames with footprints are compared on the sky, others by the name of their field.
     Order does not matter: newest is by last night, then by building time, then by id.
     """
-    ordered = sorted(references, key=_age, reverse=True)
+    ordered = sorted(
+        references, key=lambda one: (one.field == science.field, *_age(one)), reverse=True
+    )
     chosen: UUID | None = None
+    chosen_field = ""
     considered: list[dict[str, Any]] = []
     for reference in ordered:
         reason = _rejection(science, reference, min_separation_days)
         if reason is not None:
             verdict = "rejected"
         elif chosen is None:
-            chosen, verdict = reference.id, "chosen"
+            chosen, chosen_field, verdict = reference.id, reference.field, "chosen"
             reason = "newest that qualifies"
+        elif reference.field != chosen_field == science.field:
+            verdict, reason = "eligible", f"of field {reference.field}, not the frame's own"
         else:
             verdict, reason = "eligible", "older than the chosen one"
         considered.append({"id": str(reference.id), "verdict": verdict, "reason": reason})

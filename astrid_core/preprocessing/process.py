@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from astrid_core.errors import NotAnImageError
+from astrid_core.errors import CalibrationError, NotAnImageError
 from astrid_core.flags import UNUSABLE, PixelFlag
 from astrid_core.frame import Frame, FrameMeta
 from astrid_core.preprocessing.background import estimate_background
@@ -81,7 +81,8 @@ def process_frame(
     Raises
     ------
     CalibrationError
-        If the masters are of another detector or shape.
+        If the masters are of another detector or shape, or leave nothing of a frame that is
+        not blank without them.
     NotAnImageError
         If the frame is blank.
     TooFewStarsError
@@ -90,7 +91,7 @@ def process_frame(
     calibrated = calibrate(raw, calibration, config.mask.saturation_fraction)
     mask = _instrument_mask(calibrated, config, defects)
     bad = (mask & int(UNUSABLE)) != 0
-    _require_sky(bad, raw)
+    _require_sky(bad, raw, calibration, config)
     background, sources = estimate_background(calibrated.raw.data, bad, config.background)
     noise = noise_model(calibrated, background, bad | sources, config.background.mesh_pix)
     scale = np.float32(noise.units_per_raw)
@@ -132,13 +133,37 @@ def _instrument_mask(
     return mask
 
 
-def _require_sky(bad: NDArray[np.bool_], raw: RawFrame) -> None:
-    if bad.mean() > 1 - _MIN_USABLE:
-        raise NotAnImageError(
-            f"Observation {raw.meta.observation_id} has next to no usable pixel",
-            remedy="Check the raw file; if it is a sky image, its blank or saturation values.",
-            usable_fraction=round(float(1 - bad.mean()), 4),
+def _require_sky(
+    bad: NDArray[np.bool_],
+    raw: RawFrame,
+    calibration: MasterCalibration | None,
+    config: PreprocessConfig,
+) -> None:
+    """Refuse a frame with next to no usable pixel, and say whether it or its masters did it."""
+    if not _is_blank(bad):
+        return
+    what = f"Observation {raw.meta.observation_id} has next to no usable pixel"
+    usable_fraction = round(float(1 - bad.mean()), 4)
+    if calibration is not None:
+        alone = _instrument_mask(
+            calibrate(raw, None, config.mask.saturation_fraction), config, None
         )
+        if not _is_blank((alone & int(UNUSABLE)) != 0):
+            raise CalibrationError(
+                f"{what} once it is calibrated; as it was read it has",
+                remedy="Mend or remove the calibration frame among these that is none: "
+                + ", ".join(str(one) for one in calibration.observation_ids),
+                usable_fraction=usable_fraction,
+            )
+    raise NotAnImageError(
+        what,
+        remedy="Check the raw file; if it is a sky image, its blank or saturation values.",
+        usable_fraction=usable_fraction,
+    )
+
+
+def _is_blank(bad: NDArray[np.bool_]) -> bool:
+    return bool(bad.mean() > 1 - _MIN_USABLE)
 
 
 def _line_defects(

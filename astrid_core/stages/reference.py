@@ -11,14 +11,8 @@ import numpy as np
 
 from astrid_core.differencing.linearity import require_linear
 from astrid_core.differencing.masking import with_changing
-from astrid_core.differencing.references import (
-    REFERENCE_VERSION,
-    MemberQuality,
-    RankedMember,
-    Reference,
-    build_reference,
-    rank_members,
-)
+from astrid_core.differencing.ranking import MemberQuality, RankedMember, rank_members
+from astrid_core.differencing.references import REFERENCE_VERSION, Reference, build_reference
 from astrid_core.differencing.registration_config import ReferenceConfig
 from astrid_core.errors import NoReferenceError
 from astrid_core.frame import Frame, read_frame, write_frame

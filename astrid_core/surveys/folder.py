@@ -27,7 +27,7 @@ from astrid_core.text import readable
 
 _FITS_NAME = re.compile(r".+\.(fits?|fts|fz)(\.(gz|bz2|fz))?", re.IGNORECASE | re.DOTALL)
 _SAME_POINTING = 0.35
-"""Centres closer than this part of an image's diagonal are one pointing: half its side."""
+"""Centres closer than this part of both images' diagonals are one pointing: half a side."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,8 @@ def _fields_by_pointing(summaries: Iterable[FileSummary]) -> dict[str, str]:
     """Fields of images that have a position but no name: one for all dithers of a pointing.
 
     The first frame of a pointing (by night, then name) gives it its name, so that frames
-    that come later do not rename it.
+    that come later do not rename it. The smaller of two images says what is near: a header
+    that claims half the sky gathers no other pointing.
     """
     nameless = sorted(
         (s for s in summaries if s.position is not None and s.field is None),
@@ -260,7 +261,7 @@ def _fields_by_pointing(summaries: Iterable[FileSummary]) -> dict[str, str]:
         assert position is not None, "filtered above"  # noqa: S101
         vector = _unit_vector(position)
         reach = 2 * np.sin(np.radians(_SAME_POINTING * position.diagonal_deg) / 2)
-        near = np.linalg.norm(vectors - vector, axis=1) < np.maximum(reaches, reach)
+        near = np.linalg.norm(vectors - vector, axis=1) < np.minimum(reaches, reach)
         if near.any():
             fields[summary.name] = anchors[int(np.argmax(near))]
             continue

@@ -11,12 +11,8 @@ from registration_frames import exposure, paint, random_stars, real_frame
 
 from astrid_core.differencing import coadd as coadding
 from astrid_core.differencing.config import DifferenceConfig
-from astrid_core.differencing.references import (
-    MemberQuality,
-    build_reference,
-    point_source_depth,
-    rank_members,
-)
+from astrid_core.differencing.ranking import MemberQuality, rank_members
+from astrid_core.differencing.references import build_reference, point_source_depth
 from astrid_core.differencing.registration_config import ReferenceConfig
 from astrid_core.differencing.subtract import subtract_frames
 from astrid_core.errors import NoReferenceError
@@ -241,6 +237,31 @@ def test_a_frame_of_another_sky_is_left_out_with_a_reason(five):
     assert [member.rejected_because is None for member in built.members] == [True, False, True]
     assert "n_matched" in built.members[1].rejected_because
     assert built.members[1].weight == 0
+
+
+def test_a_stranger_that_ranks_best_takes_the_field_from_no_other(five):
+    stranger = exposure(random_stars(77, 130, 350, faintest=6000.0), seed=5)
+    built = build_reference([stranger, five[0], five[1]], CONFIG)
+    clean = build_reference(five[:2], CONFIG)
+    assert [member.weight > 0 for member in built.members] == [False, True, True]
+    assert "2 other frames of this field align" in built.members[0].rejected_because
+    np.testing.assert_array_equal(built.frame.data, clean.frame.data)
+    np.testing.assert_array_equal(built.frame.mask, clean.frame.mask)
+
+
+def test_of_equally_common_skies_the_best_frame_decides(five):
+    other = random_stars(77, 130, 350, faintest=6000.0)
+    strangers = [exposure(other, seed=seed) for seed in (5, 6)]
+    built = build_reference([five[0], *strangers, five[1]], CONFIG)
+    assert [member.weight > 0 for member in built.members] == [True, False, False, True]
+
+
+def test_refused_frames_leave_no_trace_on_the_one_that_is_left(five):
+    stranger = exposure(random_stars(77, 130, 350, faintest=6000.0), seed=5)
+    built = build_reference([five[0], stranger], CONFIG)
+    assert built.frame is five[0]
+    assert built.depth_flux == build_reference(five[:1], CONFIG).depth_flux
+    assert [member.weight for member in built.members] == [1.0, 0.0]
 
 
 def test_a_frame_that_hardly_overlaps_is_left_out(five):

@@ -60,6 +60,16 @@ def test_newest_that_qualifies_is_chosen():
     assert [entry["verdict"] for entry in choice.considered] == ["chosen", "eligible"]
 
 
+def test_a_reference_of_another_field_never_goes_before_the_fields_own():
+    own = reference(1, dt.date(2025, 9, 1))
+    huge = reference(2, dt.date(2025, 9, 10), field="lie", footprint=square(150.0, 0.0, 20.0))
+    choice = select_reference(science(), [huge, own], 0)
+    assert choice.chosen == own.id
+    assert [entry["verdict"] for entry in choice.considered] == ["chosen", "eligible"]
+    assert "of field lie" in choice.considered[1]["reason"]
+    assert select_reference(science(), [huge], 0).chosen == huge.id
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

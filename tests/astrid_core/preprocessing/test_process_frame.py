@@ -1,11 +1,12 @@
 from dataclasses import replace
+from uuid import UUID
 
 import numpy as np
 import pytest
 from preprocessing_frames import exposure, raw_frame, star_field
 from pydantic import ValidationError
 
-from astrid_core.errors import NotAnImageError, TooFewStarsError
+from astrid_core.errors import CalibrationError, NotAnImageError, TooFewStarsError
 from astrid_core.flags import UNUSABLE, PixelFlag
 from astrid_core.frame import Frame, read_frame, write_frame
 from astrid_core.preprocessing.background import find_sources
@@ -153,6 +154,18 @@ def test_blank_and_starless_frames_are_typed_errors() -> None:
         process_frame(raw_frame(np.full(SHAPE, np.nan)), None, CONFIG)
     with pytest.raises(TooFewStarsError):
         process_frame(raw(7, n_stars=0), None, CONFIG)
+
+
+def test_a_calibration_that_leaves_nothing_is_blamed_and_not_the_frame() -> None:
+    strange = np.full(SHAPE, 1000.0)
+    strange[:-4] = np.nan
+    bias = raw_frame(strange, kind="bias", observation_id=UUID(int=77))
+    with pytest.raises(CalibrationError) as told:
+        process_frame(raw(8), build_calibration([bias]), CONFIG)
+    assert str(UUID(int=77)) in told.value.remedy
+    assert float(told.value.details["usable_fraction"]) < 0.05
+    with pytest.raises(NotAnImageError):  # the frame is blank whatever the bias
+        process_frame(raw_frame(np.zeros(SHAPE)), build_calibration([bias]), CONFIG)
 
 
 def quality(**changes: float) -> FrameQuality:

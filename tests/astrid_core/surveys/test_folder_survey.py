@@ -204,6 +204,17 @@ def test_dithers_of_a_nameless_pointing_share_a_field_and_others_do_not(tmp_path
     assert fields[3] == fields[4] == "J045.100+00.000"
 
 
+def test_a_header_that_claims_half_the_sky_gathers_no_other_pointing(tmp_path):
+    when = "2020-01-01T03:00:00"
+    wide = _wcs_cards(12.0, 0.0) | {"CDELT1": -0.16, "CDELT2": 0.16}
+    _frame(tmp_path / "a.fits", when, **wide)
+    for name, ra in (("b", 11.0), ("c", 13.0)):
+        _frame(tmp_path / f"{name}.fits", when, **_wcs_cards(ra, 0.0))
+    survey = FolderSurvey(_config(tmp_path))
+    fields = [source.field for night in survey.nights() for source in survey.files(night)]
+    assert len(set(fields)) == 3
+
+
 def test_a_named_pointing_keeps_its_name(tmp_path):
     _frame(tmp_path / "a.fits", "2020-01-02T03:00:00", **(_wcs_cards(1, 2) | {"OBJECT": "M31"}))
     [source] = FolderSurvey(_config(tmp_path)).files(dt.date(2020, 1, 2))
