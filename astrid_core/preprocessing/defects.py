@@ -203,6 +203,8 @@ def hot_in_dark(dark_level: NDArray[Any], noise: float, sigma: float) -> Mask:
         current changes with temperature and count rate.
     """
     hot = np.asarray(dark_level > np.median(dark_level) + sigma * noise)
+    if not hot.any():
+        return hot
     y, x = np.nonzero(hot)
     around = np.median(cut_stamps(dark_level, x, y, 2), axis=(1, 2))
     hot[y, x] = dark_level[y, x] - around > sigma * noise

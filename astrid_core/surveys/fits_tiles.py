@@ -110,13 +110,15 @@ def tile_pixels(header: fits.Header) -> int:
 
 
 def check_tiles(hdu: fits.BinTableHDU, what: str) -> None:
-    """Refuse tiles that would decompress to more than a tile holds.
+    """Refuse tiles that would decompress to more than a tile holds, or to nothing.
 
     astropy decodes gzip tiles without a limit, and HCOMPRESS tiles by the dimensions
-    they state themselves.
+    they state themselves, by which it divides.
 
     Raises
     ------
+    BadFitsError
+        If a tile states that it has no pixels.
     FrameTooLargeError
         Naming ``what`` the tile is part of.
     """
@@ -134,6 +136,11 @@ def check_tiles(hdu: fits.BinTableHDU, what: str) -> None:
                 if is_gzip
                 else _hcompress_pixels(content)
             )
+            if content and not size and not is_gzip:
+                raise BadFitsError(
+                    f"{what} holds a compressed tile that states no pixels.",
+                    remedy="Fetch it again; the file is damaged.",
+                )
             if size > limit_pixels:
                 raise FrameTooLargeError(
                     f"{what} holds a compressed tile that is larger than it should be.",

@@ -16,6 +16,7 @@ from astrid_core.preprocessing.defects import (
     dark_pixels,
     detected_saturation,
     grow_saturation,
+    hot_in_dark,
 )
 from astrid_core.preprocessing.psf import measure_psf
 from astrid_core.preprocessing.trails import find_trails
@@ -202,3 +203,10 @@ def test_a_field_without_trail_has_none() -> None:
     for seed in range(8):
         data = (exposure(seed, star_field(seed, n_stars=40 + 60 * seed), gain=1.0) - 500) / 22.9
         assert not find_trails(data, np.ones(SHAPE), NONE, 3.2, MaskConfig()).any()
+
+
+def test_a_dark_without_hot_pixels_marks_none():
+    assert not hot_in_dark(np.zeros((12, 9), dtype=np.float32), 1.0, 5.0).any()
+    dark = np.zeros((12, 9), dtype=np.float32)
+    dark[4, 5] = 50.0
+    assert np.argwhere(hot_in_dark(dark, 1.0, 5.0)).tolist() == [[4, 5]]

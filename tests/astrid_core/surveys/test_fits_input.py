@@ -75,6 +75,19 @@ def test_tile_compressed_pixels_equal_astropys(tmp_path, scheme):
     np.testing.assert_array_equal(read_image(path, 1, LIMIT_MPIX)[0], data)
 
 
+def test_a_tile_that_states_no_pixels_is_refused_before_it_is_decoded(tmp_path):
+    # The decoder divides by them: the whole process would end.
+    data = np.arange(40 * 32, dtype=np.int16).reshape(40, 32)
+    tiled = fits.CompImageHDU(data, compression_type="HCOMPRESS_1", tile_shape=(20, 32))
+    path = _write(tmp_path / "a.fits.fz", fits.PrimaryHDU(), tiled)
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"\xdd\x99")
+    content[begin + 2 : begin + 10] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(BadFitsError, match="states no pixels"):
+        read_image(path, 1, LIMIT_MPIX)
+
+
 def test_quantised_floats_equal_astropys(tmp_path):
     path = _write(
         tmp_path / "a.fz",
