@@ -12,10 +12,11 @@ import hashlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,6 +56,7 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _MIB = 1 << 20
+_MAKING_CLIENT = threading.Lock()
 _MAX_PARTS = 10_000
 """S3's limit on the parts of one upload."""
 _TRANSIENT_CODES = frozenset(
@@ -344,14 +346,15 @@ class ObjectStore:
             tcp_keepalive=True,
             retries={"mode": "standard", "total_max_attempts": 2},
         )
-        # A session of its own: boto3's default session is not safe to share among threads.
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key_id.get_secret_value(),
-            aws_secret_access_key=self.secret_access_key.get_secret_value(),
-            config=config,
-        )
+        # Clients may be used by several threads, but a session makes one at a time.
+        with _MAKING_CLIENT:
+            return _session().client(
+                "s3",
+                endpoint_url=self.endpoint,
+                aws_access_key_id=self.access_key_id.get_secret_value(),
+                aws_secret_access_key=self.secret_access_key.get_secret_value(),
+                config=config,
+            )
 
     def _upload(self, key: str, path: Path, fingerprint: Fingerprint) -> None:
         is_large = fingerprint.n_bytes > self.multipart_bytes
@@ -517,3 +520,9 @@ def _is_transient(error: BaseException) -> bool:
     if isinstance(error, StoreError):
         return error.transient
     return isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError)
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """The process's own: it reads botocore's descriptions of S3 once, not for each client."""
+    return boto3.session.Session()
