@@ -110,6 +110,19 @@ def copy_of(server: EmbeddedPostgres, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def empty_mlflow(servers_folder: Path) -> Path:
+    """An MLflow database without rows, to copy: its tables take seconds to make."""
+    from mlflow import MlflowClient
+
+    path = servers_folder / "empty-mlflow.db"
+    uri = f"sqlite:///{path}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(servers_folder)  # where the default experiment's artifacts would go
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_registered_models()
+    return path
+
+
+@pytest.fixture(scope="session")
 def s3_server(servers_folder: Path) -> Iterator[EmbeddedObjectStore]:
     """The embedded S3 server itself."""
     secret = secrets.token_urlsafe(24)

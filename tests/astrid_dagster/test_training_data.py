@@ -40,6 +40,7 @@ def deployment(
     request: pytest.FixtureRequest,
     postgres_server: Any,
     s3: S3Store,
+    empty_mlflow: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """A deployment with a sky that people have judged."""
@@ -47,7 +48,7 @@ def deployment(
     postgres_server.ensure_database(name)
     folder = tmp_path_factory.mktemp("training")
     surveys = Path(__file__).parents[2] / "astrid_core/surveys/surveys.yaml"
-    with deploy(postgres_server.url_of(name), s3, folder, surveys) as made:
+    with deploy(postgres_server.url_of(name), s3, folder, surveys, empty_mlflow) as made:
         with made.engine.begin() as connection:
             store_sky(connection, made.store)
         yield made
