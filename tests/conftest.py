@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
@@ -32,6 +33,11 @@ _LONG_FILES = (
     "astrid_dagster/test_depth_asset.py",
     "astrid_api/test_review_page.py",
 )
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("astrid", deadline=None)
+settings.load_profile("astrid")
 
 
 @dataclass(frozen=True)
