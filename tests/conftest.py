@@ -28,10 +28,17 @@ REAL_DATA_VARIABLE = "ASTRID_REAL_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
 _LONG_FILES = (
     "astrid_stack/test_stack.py",
-    "astrid_dagster/test_pipeline.py",
+    "astrid_stack/test_collecting.py",
     "e2e/test_real_sky.py",
-    "astrid_dagster/test_depth_asset.py",
+    "astrid_dagster/test_pipeline.py",
+    "astrid_dagster/test_training_data.py",
+    "astrid_dagster/distributed/test_workers.py",
     "astrid_api/test_review_page.py",
+    "astrid_api/test_description.py",
+    "astrid_dagster/test_depth_asset.py",
+    "astrid_core/training/test_training_runs.py",
+    "astrid_dagster/test_archive_ingest.py",
+    "astrid_api/training/test_notebooks.py",
 )
 
 
@@ -183,7 +190,7 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that no worker waits for another's last one."""
+    """Begin with the files that take longest: no worker waits for another's last one."""
     long = [REPOSITORY / "tests" / name for name in _LONG_FILES]
     rank = {path: number for number, path in enumerate(long)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
