@@ -16,6 +16,8 @@ DATA ?=
 REFERENCE ?=
 REVIEW ?=
 TRAIN ?=
+# Tests wait for servers and programs a third of their time: three processes fill two cores.
+TESTERS ?= 3
 
 .PHONY: help demo test up down lint audit bench
 
@@ -27,7 +29,7 @@ demo: $(STAMP)
 	$(BIN)/astrid demo --survey $(SURVEY) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(filter 0,$(REVIEW)),--no-review) $(if $(TRAIN),--train)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder tests
 
 up: $(STAMP)
 	$(BIN)/astrid up

@@ -12,10 +12,11 @@ import hashlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+_MAKING_CLIENT = threading.Lock()
 _MAX_PARTS = 10_000
 """S3's limit on the parts of one upload."""
 _OCCUPIED_CODES = frozenset({"412", "PreconditionFailed"})
@@ -324,14 +326,15 @@ class ObjectStore:
             tcp_keepalive=True,
             retries={"mode": "standard", "total_max_attempts": 2},
         )
-        # A session of its own: boto3's default session is not safe to share among threads.
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key_id.get_secret_value(),
-            aws_secret_access_key=self.secret_access_key.get_secret_value(),
-            config=config,
-        )
+        # Clients may be used by several threads, but a session makes one at a time.
+        with _MAKING_CLIENT:
+            return _session().client(
+                "s3",
+                endpoint_url=self.endpoint,
+                aws_access_key_id=self.access_key_id.get_secret_value(),
+                aws_secret_access_key=self.secret_access_key.get_secret_value(),
+                config=config,
+            )
 
     def _upload(self, key: str, path: Path, fingerprint: Fingerprint) -> None:
         is_large = fingerprint.n_bytes > self.multipart_bytes
@@ -447,3 +450,9 @@ class ObjectStore:
             f"Object {key} is not in bucket {self.bucket} at {self.endpoint}.",
             remedy="Re-materialize the partition that wrote it.",
         )
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """The process's own: it reads botocore's descriptions of S3 once, not for each client."""
+    return boto3.session.Session()

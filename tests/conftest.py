@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
@@ -27,11 +28,23 @@ REAL_DATA_VARIABLE = "ASTRID_REAL_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
 _LONG_FILES = (
     "astrid_stack/test_stack.py",
-    "astrid_dagster/test_pipeline.py",
+    "astrid_stack/test_collecting.py",
     "e2e/test_real_sky.py",
-    "astrid_dagster/test_depth_asset.py",
+    "astrid_dagster/test_pipeline.py",
+    "astrid_dagster/test_training_data.py",
+    "astrid_dagster/distributed/test_workers.py",
     "astrid_api/test_review_page.py",
+    "astrid_api/test_description.py",
+    "astrid_dagster/test_depth_asset.py",
+    "astrid_core/training/test_training_runs.py",
+    "astrid_dagster/test_archive_ingest.py",
+    "astrid_api/training/test_notebooks.py",
 )
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("astrid", deadline=None)
+settings.load_profile("astrid")
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,19 @@ def copy_of(server: EmbeddedPostgres, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def empty_mlflow(servers_folder: Path) -> Path:
+    """An MLflow database without rows, to copy: its tables take seconds to make."""
+    from mlflow import MlflowClient
+
+    path = servers_folder / "empty-mlflow.db"
+    uri = f"sqlite:///{path}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(servers_folder)  # where the default experiment's artifacts would go
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_registered_models()
+    return path
+
+
+@pytest.fixture(scope="session")
 def s3_server(servers_folder: Path) -> Iterator[EmbeddedObjectStore]:
     """The embedded S3 server itself."""
     secret = secrets.token_urlsafe(24)
@@ -164,7 +190,7 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that no worker waits for another's last one."""
+    """Begin with the files that take longest: no worker waits for another's last one."""
     long = [REPOSITORY / "tests" / name for name in _LONG_FILES]
     rank = {path: number for number, path in enumerate(long)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))

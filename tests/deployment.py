@@ -1,5 +1,6 @@
 """A whole deployment for tests: database with our tables, bucket, registered champion."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,9 +58,10 @@ def server_variables(database_url: str, bucket: S3Store) -> dict[str, str]:
 
 @contextmanager
 def deploy(
-    database_url: str, bucket: S3Store, folder: Path, surveys_file: Path
+    database_url: str, bucket: S3Store, folder: Path, surveys_file: Path, empty_mlflow: Path
 ) -> Iterator[Deployment]:
     """Set the environment, make the tables, register the shipped champion."""
+    shutil.copyfile(empty_mlflow, folder / "mlflow.db")
     with configure(database_url, bucket, folder, surveys_file) as deployed:
         upgrade(database_url)
         mlflow_uri = deployed.settings.mlflow_uri

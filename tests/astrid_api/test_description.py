@@ -30,7 +30,7 @@ from astrid_core.training.browse import dataset_head
 from dbschema.models import Detection, DifferenceRun, ValidationEvent
 from tests import review, rows
 from tests.callers import HERE, Person
-from tests.training import freeze_dataset
+from tests.training import Frozen
 
 N_EXAMPLES = 5
 """Made at random of each operation, besides what each keyword of its schemas suggests."""
@@ -96,15 +96,24 @@ def _settings(settings: ApiSettings) -> ApiSettings:
 
 
 @pytest.fixture
+def migrated_url(frozen_url: str) -> str:
+    """With a dataset in it."""
+    return frozen_url
+
+
+@pytest.fixture
 def known(
-    engine: Engine, store: ObjectStore, people: dict[Role, Person], tmp_path: Path
+    engine: Engine,
+    store: ObjectStore,
+    people: dict[Role, Person],
+    frozen: Frozen,
+    tmp_path: Path,
 ) -> dict[str, list[str]]:
     """Values that name something that there is, by the parameter or field that they go into."""
     pixels = np.random.default_rng(1).normal(100.0, 5.0, (1, 4, 63, 63)).astype(np.float32)
     stack = pixels.repeat(3, axis=0)  # alike: whichever hash is named, it is that of the cutout
     operator = people["operator"].user
     with engine.begin() as connection:
-        frozen = freeze_dataset(connection, store)
         # Of frames made up for the dataset only: they have none.
         without = {"cutout_path": None, "cutout_index": None, "cutout_sha256": None}
         connection.execute(update(Detection).values(**without))

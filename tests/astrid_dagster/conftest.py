@@ -1,6 +1,7 @@
 """A whole deployment for the Dagster tests: database, store, registry, a tiny survey."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -35,14 +36,24 @@ SURVEYS = {
 
 @pytest.fixture
 def deployment(
-    database_url: str, s3_empty: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    migrated_url: str, s3_empty: S3Store, empty_mlflow: Path, tmp_path: Path
 ) -> Iterator[Deployment]:
     """An empty database with our tables, an empty bucket and a registered champion."""
-    surveys_file = tmp_path / "surveys.yaml"
-    surveys_file.write_text(yaml.safe_dump(SURVEYS))
-    monkeypatch.chdir(tmp_path)
-    with deploy(database_url, s3_empty, tmp_path, surveys_file) as deployed:
+    with deploy_tiny(migrated_url, s3_empty, empty_mlflow, tmp_path) as deployed:
         yield deployed
+
+
+@contextmanager
+def deploy_tiny(
+    database_url: str, bucket: S3Store, empty_mlflow: Path, folder: Path
+) -> Iterator[Deployment]:
+    """Deploy the tiny survey and work in its folder."""
+    surveys_file = folder / "surveys.yaml"
+    surveys_file.write_text(yaml.safe_dump(SURVEYS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # MLflow's artifact root is relative
+        with deploy(database_url, bucket, folder, surveys_file, empty_mlflow) as deployed:
+            yield deployed
 
 
 def key(night: str, survey: str = "simulated") -> dg.MultiPartitionKey:

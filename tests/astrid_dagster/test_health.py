@@ -27,9 +27,11 @@ NOW = dt.datetime.now(dt.UTC)
 
 
 @pytest.fixture
-def deployment(migrated_url: str, s3: S3Store, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(
+    migrated_url: str, s3: S3Store, empty_mlflow: Path, tmp_path: Path
+) -> Iterator[Deployment]:
     surveys = Path(__file__).parents[2] / "astrid_core/surveys/surveys.yaml"
-    with deploy(migrated_url, s3, tmp_path, surveys) as made:
+    with deploy(migrated_url, s3, tmp_path, surveys, empty_mlflow) as made:
         with made.engine.begin() as connection:
             store_sky(connection, made.store, n_fields=3)
         yield made

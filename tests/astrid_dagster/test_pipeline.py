@@ -1,6 +1,6 @@
 """The whole graph on a real engine, database and store: counts, re-runs, failures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
 from astrid_dagster.assets.references import build_references
 from astrid_dagster.definitions import build_defs
+from astrid_stack.objectstore import EmbeddedObjectStore
+from astrid_stack.postgres import EmbeddedPostgres
 from dbschema.models import (
     Candidate,
     Detection,
@@ -35,7 +37,8 @@ from dbschema.models import (
 )
 from dbschema.transactions import snapshot
 from tests import review
-from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, key
+from tests.astrid_dagster.conftest import REFERENCE_NIGHTS, SCIENCE_NIGHTS, deploy_tiny, key
+from tests.conftest import copy_of, make_bucket
 from tests.deployment import Deployment
 
 
@@ -57,11 +60,24 @@ def run_references() -> None:
     assert materialize([build_references], "simulated").success
 
 
-@pytest.fixture
-def processed_survey(deployment: Deployment) -> Deployment:
-    run_references()
-    assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0])).success
-    return deployment
+@pytest.fixture(scope="module")
+def processed_survey(
+    postgres_server: EmbeddedPostgres,
+    migrated_template: str,
+    s3_server: EmbeddedObjectStore,
+    empty_mlflow: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    """One for the module: its tests look at what is there, or find it unchanged."""
+    bucket = make_bucket(s3_server, "processed-survey")
+    folder = tmp_path_factory.mktemp("processed_survey")
+    with (
+        copy_of(postgres_server, migrated_template) as url,
+        deploy_tiny(url, bucket, empty_mlflow, folder) as deployed,
+    ):
+        run_references()
+        assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0])).success
+        yield deployed
 
 
 def audited(deployed: Deployment) -> AuditReport:

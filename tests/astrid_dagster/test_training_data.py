@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -46,6 +47,7 @@ def deployment(
     request: pytest.FixtureRequest,
     postgres_server: Any,
     s3: S3Store,
+    empty_mlflow: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """A deployment with a sky that people have judged."""
@@ -53,7 +55,7 @@ def deployment(
     postgres_server.ensure_database(name)
     folder = tmp_path_factory.mktemp("training")
     surveys = Path(__file__).parents[2] / "astrid_core/surveys/surveys.yaml"
-    with deploy(postgres_server.url_of(name), s3, folder, surveys) as made:
+    with deploy(postgres_server.url_of(name), s3, folder, surveys, empty_mlflow) as made:
         with made.engine.begin() as connection:
             store_sky(connection, made.store)
         yield made
@@ -82,6 +84,23 @@ def run(
     )
 
 
+@dataclass(frozen=True)
+class Collected:
+    """A dataset that several tests look at, and the run that collected it."""
+
+    partition: str
+    result: dg.ExecuteInProcessResult
+
+
+@pytest.fixture(scope="module")
+def first(deployment: Deployment) -> Collected:
+    partition = str(uuid4())
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(partition, REQUEST, instance)
+    assert result.success, cause(result)
+    return Collected(partition, result)
+
+
 def count(deployment: Deployment) -> tuple[int, int]:
     with deployment.engine.connect() as connection:
         return tuple(  # type: ignore[return-value]
@@ -96,28 +115,27 @@ def dataset(deployment: Deployment, partition: str) -> Any:
         return connection.execute(query).one()
 
 
-def test_a_dataset_is_frozen_shown_and_told_to_mlflow(deployment: Deployment) -> None:
-    partition = str(uuid4())
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = run(partition, REQUEST, instance)
-        assert result.success, cause(result)
-        row = dataset(deployment, partition)
-        assert row.status == "active"
-        assert row.created_by == "ada"
-        assert row.dagster_run_id == result.run_id
-        assert row.collection_params["survey_ids"] == [rows.SURVEY]
-        for shard in row.shards:
-            assert deployment.store.exists(shard["image_path"])
-            assert deployment.store.exists(shard["mask_path"])
-        checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
-        assert checks == dict.fromkeys(
-            ("anomaly_ratio_in_range", "images_good_enough", "labels_consistent", "nothing_leaks"),
-            True,
-        )
-        events = result.asset_materializations_for_node("collect_dataset")
-        shown = {e.asset_key.path[-1]: e.metadata for e in events}["training_datasets"]
-        assert partition in shown["load it"].value
-        assert shown["made of"].value.startswith("![")
+def test_a_dataset_is_frozen_shown_and_told_to_mlflow(
+    deployment: Deployment, first: Collected
+) -> None:
+    partition, result = first.partition, first.result
+    row = dataset(deployment, partition)
+    assert row.status == "active"
+    assert row.created_by == "ada"
+    assert row.dagster_run_id == result.run_id
+    assert row.collection_params["survey_ids"] == [rows.SURVEY]
+    for shard in row.shards:
+        assert deployment.store.exists(shard["image_path"])
+        assert deployment.store.exists(shard["mask_path"])
+    checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+    assert checks == dict.fromkeys(
+        ("anomaly_ratio_in_range", "images_good_enough", "labels_consistent", "nothing_leaks"),
+        True,
+    )
+    events = result.asset_materializations_for_node("collect_dataset")
+    shown = {e.asset_key.path[-1]: e.metadata for e in events}["training_datasets"]
+    assert partition in shown["load it"].value
+    assert shown["made of"].value.startswith("![")
     client = MlflowClient(get_settings().mlflow_uri)
     logged = client.get_run(row.mlflow_run_id)
     assert logged.info.run_name == f"training_data_{partition}"
@@ -217,24 +235,24 @@ def test_a_partition_that_is_no_id_is_refused(deployment: Deployment) -> None:
     assert "no id of a dataset" in str(failure)
 
 
-def test_the_same_request_is_the_same_content(deployment: Deployment) -> None:
-    ids = [str(uuid4()), str(uuid4())]
+def test_the_same_request_is_the_same_content(deployment: Deployment, first: Collected) -> None:
+    partition = str(uuid4())
     with dg.DagsterInstance.ephemeral() as instance:
-        for partition in ids:
-            assert run(partition, REQUEST | {"name": "twice"}, instance).success
-    first, second = (dataset(deployment, partition) for partition in ids)
-    assert first.digest == second.digest
-    assert (first.version, second.version) == (1, 2)
-    assert first.created_at < second.created_at <= dt.datetime.now(dt.UTC)
+        assert run(partition, REQUEST, instance).success
+    one, other = dataset(deployment, first.partition), dataset(deployment, partition)
+    assert one.digest == other.digest
+    assert (one.version, other.version) == (1, 2)
+    assert one.created_at < other.created_at <= dt.datetime.now(dt.UTC)
 
 
-def test_a_dataset_is_trained_on_and_the_model_decided_about(deployment: Deployment) -> None:
-    partition, run_id = str(uuid4()), str(uuid4())
+def test_a_dataset_is_trained_on_and_the_model_decided_about(
+    deployment: Deployment, first: Collected
+) -> None:
+    run_id = str(uuid4())
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run(partition, REQUEST | {"name": "learnt"}, instance).success
         instance.add_dynamic_partitions(TRAINING_PARTITIONS, [run_id])
         few = {"steps": 4, "validate_every": 2, "batch_size": 8}
-        asked = {"dataset_id": partition, "training": few, "reason": "a test"}
+        asked = {"dataset_id": first.partition, "training": few, "reason": "a test"}
         result = dg.materialize(
             [training_runs, promotion],
             partition_key=run_id,
@@ -259,22 +277,27 @@ def test_a_dataset_is_trained_on_and_the_model_decided_about(deployment: Deploym
     assert (str(champion.version) == "1") == (decided["decision"] == "kept")
 
 
-def test_a_provisional_dataset_is_not_trained_on(deployment: Deployment) -> None:
-    partition, run_id = str(uuid4()), str(uuid4())
+@pytest.fixture
+def provisional(deployment: Deployment, first: Collected) -> Iterator[str]:
+    """The dataset, for a test one that is not good."""
+    it = update(TrainingDataset).where(TrainingDataset.id == first.partition)
+    bad = {"status": "quality_failed", "status_reason": "too few are real"}
+    with deployment.engine.begin() as connection:
+        connection.execute(it.values(**bad))
+    yield first.partition
+    with deployment.engine.begin() as connection:
+        connection.execute(it.values(status="active", status_reason=None))
+
+
+def test_a_provisional_dataset_is_not_trained_on(deployment: Deployment, provisional: str) -> None:
+    run_id = str(uuid4())
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run(partition, REQUEST | {"name": "not good"}, instance).success
-        with deployment.engine.begin() as connection:
-            connection.execute(
-                update(TrainingDataset)
-                .where(TrainingDataset.id == partition)
-                .values(status="quality_failed", status_reason="too few are real")
-            )
         instance.add_dynamic_partitions(TRAINING_PARTITIONS, [run_id])
         result = dg.materialize(
             [training_runs],
             partition_key=run_id,
             instance=instance,
-            run_config={"ops": {"training_runs": {"config": {"dataset_id": partition}}}},
+            run_config={"ops": {"training_runs": {"config": {"dataset_id": provisional}}}},
             resources={"database": DatabaseResource(), "tracking": TrackingResource()},
             raise_on_error=False,
         )

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -687,8 +688,12 @@ def test_a_daemon_whose_clock_was_set_back_starts_afresh(stack: Stack) -> None:
 
 def sleepers(stack: Stack) -> list[psutil.Process]:
     """Worker processes of the slow asset."""
-    ours = processes_of(stack.state.folder)
-    return [process for process in ours if "time.sleep(600)" in " ".join(process.cmdline())]
+    found = []
+    for process in processes_of(stack.state.folder):
+        with suppress(psutil.NoSuchProcess):  # others come and go
+            if "time.sleep(600)" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def slots_taken(stack: Stack) -> int:

@@ -61,7 +61,9 @@ class Found:
 
 
 @pytest.fixture(scope="module")
-def found(real_data: Path, postgres_server: EmbeddedPostgres, s3: S3Store) -> Iterator[Found]:
+def found(
+    real_data: Path, postgres_server: EmbeddedPostgres, s3: S3Store, empty_mlflow: Path
+) -> Iterator[Found]:
     """The surveys taken from files to detections, in a process of their own."""
     name = f"test_{secrets.token_hex(6)}"
     postgres_server.ensure_database(name)
@@ -69,7 +71,9 @@ def found(real_data: Path, postgres_server: EmbeddedPostgres, s3: S3Store) -> It
     with (
         tempfile.TemporaryDirectory() as folder,
         pytest.MonkeyPatch.context() as patch,
-        deploy(postgres_server.url_of(name), s3, Path(folder), surveys_file) as deployment,
+        deploy(
+            postgres_server.url_of(name), s3, Path(folder), surveys_file, empty_mlflow
+        ) as deployment,
     ):
         patch.setenv(REAL_DATA_VARIABLE, str(real_data))
         done = subprocess.run(

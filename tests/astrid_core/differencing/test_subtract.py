@@ -104,6 +104,19 @@ def test_tiles_do_not_change_the_result():
     np.testing.assert_allclose(tiled.psf.centre(), whole.psf.centre(), atol=1e-6)
 
 
+def test_threads_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch):
+    pair = simulate_pair(PairConfig(seed=2, shape=(300, 300), n_stars=60))
+    aligned = AlignedPair(pair.science, pair.reference)
+    results = []
+    for threads in ("1", "4"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        results.append(subtract_aligned(aligned, DifferenceConfig(tile_pix=150)))
+    alone, together = results
+    np.testing.assert_array_equal(together.scorr, alone.scorr)
+    np.testing.assert_array_equal(together.difference, alone.difference)
+    np.testing.assert_array_equal(together.psf.centre(), alone.psf.centre())
+
+
 def test_psf_of_d_follows_position():
     pair = simulate_pair(PairConfig(seed=2, shape=(300, 300), n_stars=20, psf_variation=0.1))
     psf = subtract_aligned(AlignedPair(pair.science, pair.reference), CONFIG).psf

@@ -1,6 +1,7 @@
 """Training from a stored dataset to a decision, on a real database, store and registry."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -73,7 +74,11 @@ def untrained(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def place(
-    migrated_url: str, s3_empty: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    migrated_url: str,
+    s3_empty: S3Store,
+    empty_mlflow: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Workplace]:
     monkeypatch.chdir(tmp_path)  # MLflow's artifact root is relative
     store = ObjectStore(
@@ -83,6 +88,7 @@ def place(
         SecretStr(s3_empty.secret_access_key),
     )
     engine = make_engine(migrated_url)
+    shutil.copyfile(empty_mlflow, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     weights, card = untrained(tmp_path)
     upsert_model(engine, ensure_bootstrap(uri, store, weights=weights, card=card))
