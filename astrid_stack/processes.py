@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,20 @@ def wait_until_ready(
                 remedy=remedy,
             )
         time.sleep(_POLL_S)
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    """Whether a process, or one that it started, is who listens at a TCP port."""
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return False
+    for one in family:
+        with suppress(psutil.Error):
+            for connection in one.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
 
 
 def is_alive(process: "psutil.Process | subprocess.Popen[bytes]") -> bool:

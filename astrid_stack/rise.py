@@ -196,12 +196,23 @@ class Rise:
             waiting: psutil.Process | subprocess.Popen[bytes] = popen
         else:
             waiting = process
+        ready = partial(self._is_ready, part, process)
         processes.wait_until_ready(
-            part.program, waiting, part.ready, part.timeout_s, part.remedy, self.cancelled
+            part.program, waiting, ready, part.timeout_s, part.remedy, self.cancelled
         )
         if name in self.started:
             took = time.monotonic() - begun
             self.report(f"{name} is ready ({took:.1f} s) {part.address}".rstrip())
+
+    def _is_ready(self, part: Part, process: psutil.Process) -> bool:
+        """Whether a part answers, and it is itself who does: its port may have been taken by
+        another program, another stack's same part even, since it was chosen.
+        """
+        if not part.ready():
+            return False
+        if part.port_name is None:
+            return True
+        return processes.listens(process, self.state.ports()[part.port_name])
 
     def _migrate_tables(self) -> None:
         from dbschema.migrate import upgrade

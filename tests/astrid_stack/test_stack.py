@@ -5,6 +5,7 @@ One stack serves the module; the tests run in the order written, the rough ones 
 
 import datetime as dt
 import http.client
+import http.server
 import json
 import os
 import pty
@@ -15,9 +16,10 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -670,6 +672,36 @@ def test_a_crash_of_parts_and_of_a_run_is_mended_by_the_next_up(stack: Stack) ->
         found = read_orchestration(connection)
     lost = check_orchestration(found, [("of a run that ended", run_id)], Patience())
     assert [check.holds for check in lost] == [True, True, False]
+
+
+def test_a_stranger_at_a_parts_port_is_not_taken_for_the_part(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another stack's same part took the port after it was chosen, and answers as ours would."""
+    port = stack.state.ports()["mlflow"]
+    stack.stop(["mlflow"])
+    with monkeypatch.context() as patched, stranger(port):
+        patched.setattr(ports, "next_free_port", lambda asked, _: asked)
+        with pytest.raises(StackError, match="mlflow ended while starting"):
+            stack.up()
+    stack.up()
+    assert {entry.state for entry in stack.status()} == {"ready"}
+    assert stack.state.ports()["mlflow"] == port
+
+
+@contextmanager
+def stranger(port: int) -> Iterator[None]:
+    class Healthy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"OK")
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
 
 
 def test_a_daemon_whose_clock_was_set_back_starts_afresh(stack: Stack) -> None:
