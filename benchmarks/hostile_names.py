@@ -85,13 +85,17 @@ def _named(text: str, names: Mapping[str, str]) -> str:
 
 
 def _content(path: Path, names: Mapping[str, str]) -> str:
-    """SHA-256 of an object's headers under names, its sums aside, and of its pixels."""
+    """SHA-256 of an object's headers and tables under names, its sums aside, and of its pixels."""
     digest = hashlib.sha256()
     with fits.open(path, disable_image_compression=True) as hdus:
         for hdu in hdus:
             for card in hdu.header.cards:
                 if card.keyword not in _SUMS:
                     digest.update(_named(f"{card.keyword}={card.value}", names).encode())
-            if hdu.data is not None:
-                digest.update(hdu.data.tobytes())
+            if hdu.data is None:
+                continue
+            content = hdu.data.tobytes()
+            if isinstance(hdu, fits.BinTableHDU):  # cutouts lie beside the ids of what they show
+                content = _named(content.decode("latin-1"), names).encode("latin-1")
+            digest.update(content)
     return digest.hexdigest()

@@ -21,7 +21,9 @@ def _night(root: Path, first_id: int, pixel: float = 1.0, flux_ratio: float = 1.
         hdu.header["RUNID"] = str(run)
         hdu.add_checksum()
         root.mkdir(parents=True, exist_ok=True)
-        hdu.writeto(root / f"{run}.fits")
+        ids = fits.Column("id", "36A", array=[str(run)])
+        table = fits.BinTableHDU.from_columns([ids], name="IDS")
+        fits.HDUList([hdu, table]).writeto(root / f"{run}.fits")
         paths[run] = f"{run}.fits"
     sums = {
         run: hashlib.sha256((root / key).read_bytes()).hexdigest() for run, key in paths.items()
