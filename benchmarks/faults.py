@@ -22,7 +22,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,21 +235,30 @@ def disturb(stack: DisturbedStack, flight: Flight, rng: random.Random) -> None:
     flight.n_interrupted = sum(
         run.status != "SUCCESS" for run in _follow(DagsterClient.of(stack.state), launched)
     )
-    n_again = complete(stack.state, FLOWN, [flight.night])
+    n_again = complete(stack.state, FLOWN, [flight.night], lambda: stack.up(say_nothing))
     if n_again is None:
         flight.problems.append("never became whole")
     flight.n_attempts = 1 + (_ATTEMPTS if n_again is None else n_again)
     flight.recovery_s = time.monotonic() - begun
 
 
-def complete(state: State, survey: str, nights: Sequence[dt.date]) -> int | None:
-    """Run nights until they are whole, as an operator would; how often. None: they never were."""
+def complete(
+    state: State, survey: str, nights: Sequence[dt.date], mend: Callable[[], None] = lambda: None
+) -> int | None:
+    """Run nights until they are whole, as an operator would; how often. None: they never were.
+
+    Parameters
+    ----------
+    mend
+        What is done before each try.
+    """
     client = DagsterClient.of(state)
     for n_launched in range(_ATTEMPTS + 1):
         wanting = [night for night in nights if not is_whole(state, survey, night)]
         if not wanting:
             return n_launched
         if n_launched < _ATTEMPTS:
+            mend()
             asked = [{"survey": survey, "night": night.isoformat()} for night in wanting]
             _follow(client, client.launch("nightly", asked), _RUN_S * len(wanting))
     return None
