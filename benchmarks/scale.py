@@ -17,11 +17,13 @@ import datetime as dt
 import os
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import psutil
 from sqlalchemy import text
@@ -132,19 +134,17 @@ def process(state: State, night: dt.date) -> Night:
     stack, client = Stack(state), DagsterClient.of(state)
     code = stack.process_of(_COMPUTES)
     assert code is not None
-    before = cpu_of_parts(stack)
     begun = time.monotonic()
-    with PeakMemory(code.pid, _SAMPLE_S) as peak:
+    with PeakMemory(code.pid, _SAMPLE_S) as peak, CpuOfParts(stack) as cpu:
         asked = [{"survey": _SURVEY, "night": night.isoformat()}]
         runs = succeed(client, "nightly", asked, _NIGHT_S)
     wall_s = time.monotonic() - begun
-    after = cpu_of_parts(stack)
     return Night(
         wall_s,
         spent(state, runs),
-        {name: after[name] - before[name] for name in after},
+        cpu.seconds(),
         peak.mib,
-        {name: held_mib(stack, name) for name in after},
+        {name: held_mib(stack, name) for name in stack.parts()},
         sizes(state),
     )
 
@@ -163,20 +163,48 @@ def require_whole(state: State, n_wanted: int) -> None:
 # --- measuring ----------------------------------------------------------------------------
 
 
-def cpu_of_parts(stack: Stack) -> dict[str, float]:
-    """Processor seconds of each part so far, with all that it ever started and waited for."""
-    return {name: _cpu_of(stack.process_of(name)) for name in stack.parts()}
+class CpuOfParts:
+    """Processor seconds of each part and all that it starts, while the context is open.
 
+    Processes are looked at again and again: what one has used is lost with it where nobody
+    waits for it. At most the last half second of each is missed.
+    """
 
-def _cpu_of(process: psutil.Process | None) -> float:
-    if process is None:
-        return 0.0
-    total = 0.0
-    for one in (process, *descendants(process)):
-        with suppress(psutil.NoSuchProcess):
-            times = one.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+    def __init__(self, stack: Stack) -> None:
+        self._roots = {name: stack.process_of(name) for name in stack.parts()}
+        self._first: dict[tuple[str, int], float] = {}
+        self._last: dict[tuple[str, int], float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._look()
+        self._first = dict(self._last)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+
+    def seconds(self) -> dict[str, float]:
+        """By part."""
+        used = dict.fromkeys(self._roots, 0.0)
+        for (name, pid), last in self._last.items():
+            used[name] += last - self._first.get((name, pid), 0.0)
+        return used
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_SAMPLE_S):
+            self._look()
+
+    def _look(self) -> None:
+        for name, root in self._roots.items():
+            for one in () if root is None else (root, *descendants(root)):
+                with suppress(psutil.NoSuchProcess):
+                    times = one.cpu_times()
+                    self._last[name, one.pid] = times.user + times.system
 
 
 def held_mib(stack: Stack, name: str) -> float:
