@@ -16,7 +16,7 @@ DATA ?=
 REFERENCE ?=
 REVIEW ?=
 TRAIN ?=
-# Tests wait for servers and programs a third of their time: three processes fill two cores.
+# Tests often wait for servers and programs: three processes keep two cores busy.
 TESTERS ?= 3
 
 .PHONY: help demo test up down lint audit bench
