@@ -55,7 +55,7 @@ SURVEY = "folder"
 _GOOD, _EVIL = "good", "evil"
 _WAIT_S = 1800.0
 _DEEP_EVERY = 5
-"""Every so manieth hostile file lies among the reference's; as many nights of good ones do."""
+"""Of the hostile files one in so many lies among the reference's, with as many good nights."""
 _LEAST_NIGHTS = 3
 _STRANGERS_DETECTOR = rf"^reference/{_EVIL}/(\d+)/"
 """Strangers have a detector each: else one absurd bias among the hostile files costs them all,
@@ -179,7 +179,7 @@ def _rows_of_good(connection: Connection) -> dict[str, list[Row]]:
 def _members_of(
     connection: Connection, fields: Collection[str]
 ) -> list[tuple[str, float, str | None]]:
-    """(archive's name, weight, why refused) of every frame considered for some references."""
+    """(archive's name, weight, why refused) of every frame considered for the references of fields."""
     query = (
         select(Observation.archive_id, ReferenceMember.weight, ReferenceMember.rejected_because)
         .join(PreprocessRun, PreprocessRun.run_id == ReferenceMember.preprocess_run_id)
