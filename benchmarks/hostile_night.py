@@ -179,7 +179,7 @@ def _rows_of_good(connection: Connection) -> dict[str, list[Row]]:
 def _members_of(
     connection: Connection, fields: Collection[str]
 ) -> list[tuple[str, float, str | None]]:
-    """(archive's name, weight, why refused) of every frame considered for the references of fields."""
+    """(archive's name, weight, why refused) of each frame considered for fields' references."""
     query = (
         select(Observation.archive_id, ReferenceMember.weight, ReferenceMember.rejected_because)
         .join(PreprocessRun, PreprocessRun.run_id == ReferenceMember.preprocess_run_id)
