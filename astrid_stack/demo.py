@@ -37,8 +37,9 @@ from dbschema.session import make_engine
 
 _NIGHT_TIMEOUT_S = 900.0
 _INJECTIONS = 5
-_DOING_WIDTH = 46
 """Injected sources per frame that a demo's dataset learns from besides what was judged."""
+_DOING_WIDTH = 46
+"""Characters of 'science nights: 2025-09-10|simulated' and the like, with some to spare."""
 
 
 @dataclass(frozen=True)
