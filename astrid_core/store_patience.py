@@ -15,15 +15,9 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from astrid_core.errors import StoreError, StoreRefusedError
+from astrid_core.retries import tried_again
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -60,26 +54,18 @@ class Patience:
     def run(self, verb: str, key: str, operation: Callable[[], _Result]) -> _Result:
         """Run an operation, again when it fails for a transient reason; type what is left."""
 
-        def report(state: RetryCallState) -> None:
-            reason = state.outcome.exception() if state.outcome else None
+        def report(number: int, reason: BaseException | None) -> None:
             _log.warning(
                 "%s %s at %s: attempt %d failed (%s), trying again",
                 verb,
                 key,
                 self.endpoint,
-                state.attempt_number,
+                number,
                 type(reason).__name__,
             )
 
-        retrying = Retrying(
-            retry=retry_if_exception(_is_transient),
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=self.longest_wait_s),
-            before_sleep=report,
-            reraise=True,
-        )
         try:
-            return retrying(operation)
+            return tried_again(operation, _is_transient, self.attempts, self.longest_wait_s, report)
         except (BotoCoreError, ClientError) as error:
             raise self._typed(verb, key, error) from error
 

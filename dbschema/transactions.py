@@ -8,15 +8,9 @@ from typing import TypeVar
 import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from astrid_core.errors import DatabaseError, DatabaseRefusedError
+from astrid_core.retries import tried_again
 from dbschema.session import make_engine
 
 _log = logging.getLogger(__name__)
@@ -120,18 +114,13 @@ def in_transaction(
         with transaction(engine) as connection:
             return work(connection)
 
-    def report(state: RetryCallState) -> None:
-        reason = state.outcome.exception() if state.outcome else None
-        _log.warning("attempt %d failed, trying again: %s", state.attempt_number, reason)
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, DatabaseError) and error.transient
 
-    retrying = Retrying(
-        retry=retry_if_exception(lambda e: isinstance(e, DatabaseError) and e.transient),
-        stop=stop_after_attempt(attempts),
-        wait=wait_random_exponential(multiplier=0.2, max=longest_wait_s),
-        before_sleep=report,
-        reraise=True,
-    )
-    return retrying(attempt)
+    def report(number: int, reason: BaseException | None) -> None:
+        _log.warning("attempt %d failed, trying again: %s", number, reason)
+
+    return tried_again(attempt, may_pass, attempts, longest_wait_s, report)
 
 
 def _typed(engine: Engine, error: DBAPIError | psycopg.Error) -> DatabaseError:
