@@ -9,6 +9,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from astrid_core.sky import unit_vectors
+
 F64 = NDArray[np.float64]
 
 MIN_OVERLAP = 0.3
@@ -185,7 +187,7 @@ def overlap_fraction(science: Corners, reference: Corners) -> float:
     Corners are projected on the tangent plane at the science centre, where the polygons
     are clipped (Sutherland & Hodgman 1974).
     """
-    centre = _unit(science).mean(axis=0)
+    centre = directions(science).mean(axis=0)
     ours, theirs = _project(science, centre), _project(reference, centre)
     if ours is None or theirs is None:
         return 0.0
@@ -195,10 +197,10 @@ def overlap_fraction(science: Corners, reference: Corners) -> float:
     return min(abs(_area(_clip(ours, theirs)) / area), 1.0)
 
 
-def _unit(corners: Corners) -> F64:
+def directions(corners: Corners) -> F64:
     """(n, 3) unit vectors."""
-    ra, dec = np.radians(np.asarray(corners, dtype=np.float64)).T
-    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    ra, dec = np.asarray(corners, dtype=np.float64).T
+    return unit_vectors(ra, dec)
 
 
 def _project(corners: Corners, centre: F64) -> F64 | None:
@@ -208,7 +210,7 @@ def _project(corners: Corners, centre: F64) -> F64 | None:
     east = np.cross(helper, axis)
     east /= np.linalg.norm(east)
     north = np.cross(axis, east)
-    vectors = _unit(corners)
+    vectors = directions(corners)
     depth = vectors @ axis
     if (depth <= 0.1).any():
         return None

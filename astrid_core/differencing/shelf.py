@@ -11,12 +11,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from astrid_core.differencing.select import Corners, ReferenceInfo, ScienceInfo
-from astrid_core.sky import unit_vectors
-
-F64 = NDArray[np.float64]
+from astrid_core.differencing.select import F64, Corners, ReferenceInfo, ScienceInfo, directions
 
 
 @dataclass(frozen=True)
@@ -96,8 +92,7 @@ class _Compartment:
 
 def _circle(corners: Corners) -> tuple[F64, float]:
     """Unit vector of a footprint's middle, and the chord from there to its farthest corner."""
-    ra, dec = np.asarray(corners, dtype=np.float64).T
-    vectors = unit_vectors(ra, dec)
+    vectors = directions(corners)
     middle = vectors.mean(axis=0)
     middle /= max(float(np.linalg.norm(middle)), np.finfo(np.float64).tiny)
     return middle, float(np.linalg.norm(vectors - middle, axis=1).max())

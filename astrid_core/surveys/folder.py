@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from astrid_core.errors import AstridError, ConfigurationError, SurveyUnavailableError
+from astrid_core.sky import unit_vectors
 from astrid_core.surveys.config import REFERENCE_PREFIX, FolderOptions, NightRule, SurveyConfig
 from astrid_core.surveys.fits_input import image_hdus, primary_header
 from astrid_core.surveys.header import HeaderReader, field_name, frame_kind
@@ -259,7 +260,7 @@ def _fields_by_pointing(summaries: Iterable[FileSummary]) -> dict[str, str]:
     for summary in nameless:
         position = summary.position
         assert position is not None, "filtered above"  # noqa: S101
-        vector = _unit_vector(position)
+        (vector,) = unit_vectors(np.array([position.ra]), np.array([position.dec]))
         reach = 2 * np.sin(np.radians(_SAME_POINTING * position.diagonal_deg) / 2)
         near = np.linalg.norm(vectors - vector, axis=1) < np.minimum(reaches, reach)
         if near.any():
@@ -270,8 +271,3 @@ def _fields_by_pointing(summaries: Iterable[FileSummary]) -> dict[str, str]:
         vectors = np.vstack([vectors, vector])
         reaches = np.append(reaches, reach)
     return fields
-
-
-def _unit_vector(position: SkyPosition) -> np.ndarray:
-    ra, dec = np.radians([position.ra, position.dec])
-    return np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
