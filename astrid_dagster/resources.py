@@ -256,7 +256,7 @@ class TrackingResource(dg.ConfigurableResource):
         config = {"experiment_name": experiment, "mlflow_tracking_uri": uri}
         with ExitStack() as stack:
             with mlflow_errors(uri):
-                resources = stack.enter_context(
+                stack.enter_context(
                     dg.build_resources(
                         {"mlflow": mlflow_tracking.configured(config)},
                         instance=context.instance,
@@ -264,7 +264,7 @@ class TrackingResource(dg.ConfigurableResource):
                         log_manager=context.log,
                     )
                 )
-                run_id = str(resources.mlflow.mlflow_run_id or mlflow.active_run().info.run_id)
+                run_id = str(mlflow.active_run().info.run_id)
             try:
                 yield run_id
             finally:

@@ -107,11 +107,13 @@ def tracked(
     with mlflow_errors(mlflow_uri):
         client = mlflow_client(mlflow_uri)
         if run_id is None:
-            experiment_ = experiment_id(client, experiment)
-            run_id = str(client.create_run(experiment_).info.run_id)
-        client.update_run(run_id, name=name)
-        for tag, value in tags.items():
-            client.set_tag(run_id, tag, value)
+            run_id = client.create_run(
+                experiment_id(client, experiment), run_name=name, tags=dict(tags)
+            ).info.run_id
+        else:
+            client.update_run(run_id, name=name)
+            for tag, value in tags.items():
+                client.set_tag(run_id, tag, value)
     run = Tracked(client, run_id)
     try:
         yield run
