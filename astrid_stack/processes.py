@@ -139,7 +139,7 @@ def stop(asked: Mapping[psutil.Process, signal.Signals], grace_s: float) -> None
     family: set[psutil.Process] = set()
     for process, stop_signal in asked.items():
         try:
-            family |= {process, *process.children(recursive=True)}
+            family |= set(family_of(process))
             process.send_signal(stop_signal)
         except psutil.NoSuchProcess:
             continue
@@ -197,13 +197,17 @@ def wait_until_ready(
         time.sleep(_POLL_S)
 
 
+def family_of(process: psutil.Process) -> list[psutil.Process]:
+    """A process and, after it, all that it started; nothing of one that is gone."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def listens(process: psutil.Process, port: int) -> bool:
     """Whether a process, or one that it started, is who listens at a TCP port."""
-    try:
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return False
-    for one in family:
+    for one in family_of(process):
         with suppress(psutil.Error):
             for connection in one.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:

@@ -119,7 +119,7 @@ def on_workers(folder: Path, n_frames: int, cores: Sequence[int]) -> Figures:
 def confine(process: psutil.Process | None, core: int) -> None:
     """Let a process compute on one core, and whatever it starts from now on."""
     assert process is not None
-    for one in (process, *process.children(recursive=True)):
+    for one in processes.family_of(process):
         for thread in one.threads():  # each starts processes with its own cores
             os.sched_setaffinity(thread.id, {core})
 

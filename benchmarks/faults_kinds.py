@@ -18,6 +18,7 @@ import psutil
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from astrid_stack.processes import family_of
 from benchmarks.faults_stack import DisturbedStack, is_small_disk
 from benchmarks.faulty_store import StoreFault
 from benchmarks.running import descendants, kill, runners, wait
@@ -70,7 +71,7 @@ def kill_worker(stack: DisturbedStack, rng: random.Random) -> Made:
 def kill_code(stack: DisturbedStack, rng: random.Random) -> Made:
     """SIGKILL for the code server and all that it started."""
     code = stack.process_of("code")
-    return _kill([] if code is None else [code, *descendants(code)])
+    return _kill([] if code is None else family_of(code))
 
 
 def _kill_part(name: str) -> Fault:
@@ -186,7 +187,7 @@ def _freeze(stack: DisturbedStack, name: str) -> Made:
     process = stack.process_of(name)
     if process is None:
         return Made(0)
-    everyone = [process, *descendants(process)]
+    everyone = family_of(process)
     for frozen in everyone:
         with suppress(psutil.NoSuchProcess):
             frozen.send_signal(signal.SIGSTOP)

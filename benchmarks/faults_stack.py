@@ -19,7 +19,7 @@ from astrid_stack.part import Part
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 from benchmarks.faulty_store import FaultyStore
-from benchmarks.running import say_nothing, write_surveys
+from benchmarks.running import say_nothing, simulated_survey, write_surveys
 
 REFERENCE_NIGHT = dt.date(2025, 9, 1)
 FIRST_NIGHT = dt.date(2025, 9, 10)
@@ -113,20 +113,14 @@ def write_both_surveys(
     """Write the two surveys of a campaign."""
 
     def survey(science: Sequence[dt.date], seed: int, n_fields: int) -> dict[str, Any]:
-        return {
-            "adapter": "simulated",
-            "longitude_deg": -70.8,
-            "references": {"name": "first", "nights": [REFERENCE_NIGHT.isoformat()]},
-            "simulated": {
-                "seed": seed,
-                "n_fields": n_fields,
-                "shape": [side_pix, side_pix],
-                # As many stars as the default has on four times the area.
-                "stars_per_field": 600,
-                "reference_nights": [REFERENCE_NIGHT.isoformat()],
-                "science_nights": [night.isoformat() for night in science],
-            },
-        }
+        return simulated_survey(
+            REFERENCE_NIGHT,
+            science,
+            seed=seed,
+            n_fields=n_fields,
+            shape=[side_pix, side_pix],
+            stars_per_field=600,  # as many as the default has on four times the area
+        )
 
     flown, judged = survey(nights, 1, n_fields), survey(JUDGED_NIGHTS, 2, _JUDGED_FIELDS)
     write_surveys(folder, {FLOWN: flown, JUDGED: judged})

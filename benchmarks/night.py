@@ -17,14 +17,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 
-from benchmarks.running import own_stack, write_surveys
+from benchmarks.running import own_stack, simulated_survey, write_surveys
+from benchmarks.watching import PeakMemory
 
 REFERENCE_NIGHT = "2025-09-01"
 SCIENCE_NIGHT = "2025-09-10"
@@ -63,16 +62,7 @@ def stack(
 ) -> Iterator[dict[str, str]]:
     """An embedded stack of its own with a simulated survey of ``n_fields``; its environment."""
     folder.mkdir(parents=True)
-    survey = {
-        "adapter": "simulated",
-        "longitude_deg": -70.8,
-        "references": {"name": "bench", "nights": [REFERENCE_NIGHT]},
-        "simulated": {
-            "n_fields": n_fields,
-            "reference_nights": [REFERENCE_NIGHT],
-            "science_nights": list(science_nights),
-        },
-    }
+    survey = simulated_survey(REFERENCE_NIGHT, science_nights, n_fields=n_fields)
     write_surveys(folder, {"simulated": survey})
     with own_stack(folder) as state:
         environment = os.environ | state.environment()
@@ -101,50 +91,13 @@ def child(task: str, environment: dict[str, str]) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    peak = PeakMemory(process.pid)
+    peak = PeakMemory(psutil.Process(process.pid), _SAMPLE_S)
     with peak:
         output, _ = process.communicate()
     if process.returncode != 0:
         raise SystemExit(f"{task} failed:\n{output}")
     figure: dict[str, float] = json.loads(output.strip().splitlines()[-1])
     return figure | {"peak_mib": peak.mib}
-
-
-class PeakMemory:
-    """Highest memory of a process and its descendants while the context is open."""
-
-    def __init__(self, pid: int, sample_s: float = _SAMPLE_S) -> None:
-        self._pid = pid
-        self._sample_s = sample_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.mib = 0.0
-
-    def __enter__(self) -> "PeakMemory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.is_set():
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                root = psutil.Process(self._pid)
-                tree = [root, *root.children(recursive=True)]
-                self.mib = max(self.mib, sum(map(memory_mib, tree)))
-            time.sleep(self._sample_s)
-
-
-def memory_mib(process: psutil.Process) -> float:
-    """Memory of a process; of a page that N processes share, an N-th."""
-    try:
-        memory = process.memory_full_info()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return 0.0
-    # Shared pages once: workers share what the fork server loaded.
-    return float(getattr(memory, "pss", memory.rss)) / 2**20
 
 
 if __name__ == "__main__":

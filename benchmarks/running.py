@@ -4,6 +4,7 @@ What belongs here: what several benchmarks do with a whole stack. What does not:
 measured of it, and which faults befall it.
 """
 
+import datetime as dt
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import psutil
 import yaml
 
 from astrid_stack.dagster_client import DagsterClient, RunState
+from astrid_stack.processes import family_of
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
 
@@ -27,6 +29,28 @@ def write_surveys(folder: Path, surveys: Mapping[str, Mapping[str, Any]]) -> Non
     content = {"partitions_start": "2025-08-01", "surveys": dict(surveys)}
     path.write_text(yaml.safe_dump(content))
     os.environ["ASTRID_SURVEYS_FILE"] = str(path)
+
+
+def simulated_survey(
+    reference_night: dt.date | str, science_nights: Sequence[dt.date | str], **scene: Any
+) -> dict[str, Any]:
+    """A simulated survey of some nights, compared with one night before them.
+
+    Parameters
+    ----------
+    scene
+        Further options of the simulated sky.
+    """
+    return {
+        "adapter": "simulated",
+        "longitude_deg": -70.8,
+        "references": {"name": "first", "nights": [str(reference_night)]},
+        "simulated": {
+            "reference_nights": [str(reference_night)],
+            "science_nights": [str(night) for night in science_nights],
+            **scene,
+        },
+    }
 
 
 @contextmanager
@@ -98,10 +122,7 @@ def runners(stack: Stack) -> list[psutil.Process]:
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:
     """What a process started, and what that did; nothing of one that is gone."""
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+    return family_of(process)[1:]
 
 
 def kill(process: psutil.Process) -> bool:

@@ -17,25 +17,27 @@ import datetime as dt
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-import psutil
 from sqlalchemy import text
 
 from astrid_core.simulation.config import FILTERS
 from astrid_stack.dagster_client import DagsterClient
 from astrid_stack.state import State
 from astrid_stack.supervisor import Stack
-from benchmarks.night import PeakMemory, memory_mib
-from benchmarks.running import descendants, own_stack, say_nothing, succeed, write_surveys
+from benchmarks.running import (
+    own_stack,
+    say_nothing,
+    simulated_survey,
+    succeed,
+    write_surveys,
+)
 from benchmarks.spending import STEPS, spent
-from dbschema.session import make_engine
+from benchmarks.watching import CpuTime, PeakMemory, memory_mib
+from dbschema.transactions import transaction_at
 
 REFERENCE_NIGHT = dt.date(2025, 9, 1)
 FIRST_NIGHT = dt.date(2025, 9, 10)
@@ -49,6 +51,10 @@ _COMPUTES = "code"
 """The part below which runs and their workers are."""
 
 _MIB = 2**20
+_DATABASE_BYTES = "SELECT pg_database_size(current_database())"
+_EVENTS_BYTES = "SELECT pg_total_relation_size('event_logs')"
+_EVENTS = "SELECT count(*) FROM event_logs"
+_JUDGED = "SELECT count(*) FROM model_runs WHERE status IN ('completed', 'degraded')"
 
 
 @dataclass(frozen=True)
@@ -113,18 +119,13 @@ def survey(n_observations: int, nights: Sequence[dt.date], side_pix: int) -> dic
             break
     else:
         raise SystemExit(f"{n_observations} observations are not 1 to 4 filters of some fields")
-    return {
-        "adapter": "simulated",
-        "longitude_deg": -70.8,
-        "references": {"name": "first", "nights": [REFERENCE_NIGHT.isoformat()]},
-        "simulated": {
-            "n_fields": n_fields,
-            "filters": list(FILTERS[:n_filters]),
-            "shape": [side_pix, side_pix],
-            "reference_nights": [REFERENCE_NIGHT.isoformat()],
-            "science_nights": [night.isoformat() for night in nights],
-        },
-    }
+    return simulated_survey(
+        REFERENCE_NIGHT,
+        nights,
+        n_fields=n_fields,
+        filters=list(FILTERS[:n_filters]),
+        shape=[side_pix, side_pix],
+    )
 
 
 def prepare(state: State) -> None:
@@ -138,10 +139,11 @@ def prepare(state: State) -> None:
 def process(state: State, night: dt.date) -> Night:
     """Process a night, watching."""
     stack, client = Stack(state), DagsterClient.of(state)
-    code = stack.process_of(_COMPUTES)
+    parts = {name: stack.process_of(name) for name in stack.parts()}
+    code = parts[_COMPUTES]
     assert code is not None
     begun = time.monotonic()
-    with PeakMemory(code.pid, _SAMPLE_S) as peak, CpuOfParts(stack) as cpu:
+    with PeakMemory(code, _SAMPLE_S) as peak, CpuTime(parts, _SAMPLE_S) as cpu:
         asked = [{"survey": _SURVEY, "night": night.isoformat()}]
         runs = succeed(client, "nightly", asked, _NIGHT_S)
     wall_s = time.monotonic() - begun
@@ -150,72 +152,17 @@ def process(state: State, night: dt.date) -> Night:
         spent(state, runs),
         cpu.seconds(),
         peak.mib,
-        {name: held_mib(stack, name) for name in stack.parts()},
+        {name: memory_mib(part) if part else 0.0 for name, part in parts.items()},
         sizes(state),
     )
 
 
 def judged(state: State) -> int:
     """How many observations went through every stage."""
-    engine = make_engine(state.database_url("astrid"))
-    with engine.connect() as connection:
-        query = "SELECT count(*) FROM model_runs WHERE status IN ('completed', 'degraded')"
-        found = int(connection.execute(text(query)).scalar_one())
-    engine.dispose()
-    return found
+    return int(_of_database(state, "astrid", _JUDGED))
 
 
 # --- measuring ----------------------------------------------------------------------------
-
-
-class CpuOfParts:
-    """Processor seconds of each part and all that it starts, while the context is open.
-
-    Processes are looked at again and again: what one has used is lost with it where nobody
-    waits for it. At most the last half second of each is missed.
-    """
-
-    def __init__(self, stack: Stack) -> None:
-        self._roots = {name: stack.process_of(name) for name in stack.parts()}
-        self._first: dict[tuple[str, int], float] = {}
-        self._last: dict[tuple[str, int], float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Self:
-        self._look()
-        self._first = dict(self._last)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._look()
-
-    def seconds(self) -> dict[str, float]:
-        """By part."""
-        used = dict.fromkeys(self._roots, 0.0)
-        for (name, pid), last in self._last.items():
-            used[name] += last - self._first.get((name, pid), 0.0)
-        return used
-
-    def _watch(self) -> None:
-        while not self._stop.wait(_SAMPLE_S):
-            self._look()
-
-    def _look(self) -> None:
-        for name, root in self._roots.items():
-            for one in () if root is None else (root, *descendants(root)):
-                with suppress(psutil.NoSuchProcess):
-                    times = one.cpu_times()
-                    self._last[name, one.pid] = times.user + times.system
-
-
-def held_mib(stack: Stack, name: str) -> float:
-    """Memory of a part and what it started, pages shared among them counted once."""
-    process = stack.process_of(name)
-    return 0.0 if process is None else sum(map(memory_mib, (process, *descendants(process))))
 
 
 def sizes(state: State) -> dict[str, float]:
@@ -226,22 +173,15 @@ def sizes(state: State) -> dict[str, float]:
         "database, MiB": _of_database(state, "astrid", _DATABASE_BYTES) / _MIB,
         "Dagster's database, MiB": _of_database(state, "dagster", _DATABASE_BYTES) / _MIB,
         "its event log, MiB": _of_database(state, "dagster", _EVENTS_BYTES) / _MIB,
-        "its event log, rows": _of_database(state, "dagster", "SELECT count(*) FROM event_logs"),
+        "its event log, rows": _of_database(state, "dagster", _EVENTS),
         "store, MiB": sum(files) / _MIB,
         "store, objects": float(len(files)),
     }
 
 
-_DATABASE_BYTES = "SELECT pg_database_size(current_database())"
-_EVENTS_BYTES = "SELECT pg_total_relation_size('event_logs')"
-
-
 def _of_database(state: State, database: str, query: str) -> float:
-    engine = make_engine(state.database_url(database))
-    with engine.connect() as connection:
-        found = float(connection.execute(text(query)).scalar_one())
-    engine.dispose()
-    return found
+    with transaction_at(state.database_url(database)) as connection:
+        return float(connection.execute(text(query)).scalar_one())
 
 
 # --- telling ------------------------------------------------------------------------------
@@ -260,11 +200,8 @@ def tell_night(night: dt.date, measured: Night) -> None:
 def tell(nights: Sequence[Night], before: dict[str, float], n_frames: int, side_pix: int) -> None:
     """Medians, shares, growth."""
     n_cores = len(os.sched_getaffinity(0))
-    wall_s, cpu_s, in_steps_s = (
-        _median(nights, _wall),
-        _median(nights, _cpu),
-        _median(nights, _in_steps),
-    )
+    wall_s, cpu_s = _median(nights, _wall), _median(nights, _cpu)
+    in_steps_s = _median(nights, _in_steps)
     in_runs_s = statistics.median(night.cpu_s[_COMPUTES] for night in nights)
     print(
         f"\n{len(nights)} nights of {n_frames} frames of {side_pix} x {side_pix}; {n_cores} cores"
