@@ -156,8 +156,10 @@ class BackupFolder:
         return self.path / "objects" / sha256[:2] / sha256
 
     def begin(self, now: dt.datetime) -> Path:
-        """Folder of a new backup."""
+        """Folder of a new backup, named by its second; the next free one where it has another."""
         folder = self.path / f"{now:%Y-%m-%dT%H-%M-%SZ}"
+        if folder.exists():
+            return self.begin(now + dt.timedelta(seconds=1))
         folder.mkdir(mode=0o700)
         return folder
 

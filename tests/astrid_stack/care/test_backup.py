@@ -1,5 +1,6 @@
 """Backup and restore: everything comes back, row by row and byte by byte, or nothing is claimed."""
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -238,6 +239,14 @@ def test_a_killed_backup_leaves_the_one_before_and_its_objects_serve(
     made = back_up(installation, backup, quiet)
     assert made.copied.n_fetched == 0
     assert [path for path in backup.iterdir() if path.name.endswith("Z")] == [made.folder]
+
+
+def test_two_backups_of_one_second_have_a_folder_each_in_their_order(tmp_path: Path) -> None:
+    folder, now = BackupFolder.make(tmp_path / "backup"), dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
+    first, second = folder.begin(now), folder.begin(now)
+    assert first.is_dir()
+    assert second.is_dir()
+    assert first < second
 
 
 def test_a_backup_that_is_not_whole_is_refused_before_anything_is_written(
