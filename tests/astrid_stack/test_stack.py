@@ -29,6 +29,7 @@ import pytest
 import requests
 from botocore.config import Config
 from dagster import AssetKey, DagsterInstance, MultiPartitionsDefinition, StaticPartitionsDefinition
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
@@ -615,6 +616,10 @@ def test_what_runs_told_is_forgotten_and_what_they_did_is_not(
                 },
             }
 
+    asked_for = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+    with DagsterInstance.get() as instance:  # nights asked for before may not have begun yet
+        wait_for(lambda: not instance.get_backfills(filters=asked_for))
+        wait_for(lambda: all(run.is_finished for run in instance.get_runs()))
     before = remembered()
     assert before["partitions"]
     counted = collect_garbage(installation, at_once, lambda _: None, dry_run=True)
