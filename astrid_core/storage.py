@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 _MAKING_CLIENT = threading.Lock()
+_MOST_CLIENTS = 8
 _MAX_PARTS = 10_000
 """S3's limit on the parts of one upload."""
 _OCCUPIED_CODES = frozenset({"412", "PreconditionFailed"})
@@ -67,8 +68,8 @@ class ObjectEntry:
 class ObjectStore:
     """One bucket of an S3 object store.
 
-    Cheap to make and to pickle: the connection is opened on first use and never travels
-    to another process.
+    Cheap to make and to pickle: the connection is opened on first use, never travels to
+    another process, and is shared by all equal stores of one.
 
     Attributes
     ----------
@@ -106,9 +107,6 @@ class ObjectStore:
             secret_access_key=settings.s3_secret_access_key,
             region=settings.s3_region,
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_client"}
 
     def put_file(self, key: str, path: Path, sha256: str | None = None) -> str:
         """Upload a file and verify that all of it arrived.
@@ -310,31 +308,9 @@ class ObjectStore:
 
     # --- one attempt each -----------------------------------------------------------------
 
-    @cached_property
+    @property
     def _client(self) -> "S3Client":
-        # "when_required": R2 and rclone refuse or mangle the checksum trailers that boto3
-        # sends by default since 1.36. One retry per request; the rest is tenacity's.
-        config = Config(
-            region_name=self.region,
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            connect_timeout=self.connect_timeout_s,
-            read_timeout=self.read_timeout_s,
-            max_pool_connections=16,
-            tcp_keepalive=True,
-            retries={"mode": "standard", "total_max_attempts": 2},
-        )
-        # Clients may be used by several threads, but a session makes one at a time.
-        with _MAKING_CLIENT:
-            return _session().client(
-                "s3",
-                endpoint_url=self.endpoint,
-                aws_access_key_id=self.access_key_id.get_secret_value(),
-                aws_secret_access_key=self.secret_access_key.get_secret_value(),
-                config=config,
-            )
+        return _client_of(self, os.getpid())
 
     def _upload(self, key: str, path: Path, fingerprint: Fingerprint) -> None:
         is_large = fingerprint.n_bytes > self.multipart_bytes
@@ -449,6 +425,38 @@ class ObjectStore:
         return ObjectMissingError(
             f"Object {key} is not in bucket {self.bucket} at {self.endpoint}.",
             remedy="Re-materialize the partition that wrote it.",
+        )
+
+
+@lru_cache(maxsize=_MOST_CLIENTS)
+def _client_of(store: ObjectStore, _pid: int) -> "S3Client":
+    """The client of a store in this process, and not in one forked from it.
+
+    A worker unpickles its store with every frame: a client each would cost more than what
+    it fetches.
+    """
+    # "when_required": R2 and rclone refuse or mangle the checksum trailers that boto3
+    # sends by default since 1.36. One retry per request; the rest is tenacity's.
+    config = Config(
+        region_name=store.region,
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        connect_timeout=store.connect_timeout_s,
+        read_timeout=store.read_timeout_s,
+        max_pool_connections=16,
+        tcp_keepalive=True,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    # Clients may be used by several threads, but a session makes one at a time.
+    with _MAKING_CLIENT:
+        return _session().client(
+            "s3",
+            endpoint_url=store.endpoint,
+            aws_access_key_id=store.access_key_id.get_secret_value(),
+            aws_secret_access_key=store.secret_access_key.get_secret_value(),
+            config=config,
         )
 
 

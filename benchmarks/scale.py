@@ -9,7 +9,7 @@ both databases and of Dagster's event log, and of the store.
 Then, per frame and per core: throughput, and orchestration's share of time and of work. Per
 night: growth, of the first third of the nights beside the last, so that what grows faster than
 the nights are many is seen. ``--side`` changes a frame's size: two sizes tell what a frame costs
-and what a pixel does.
+and what a pixel does. Interrupted, it tells of the nights that it saw.
 """
 
 import argparse
@@ -99,12 +99,17 @@ def main() -> None:
         with own_stack(folder, say_nothing) as state:
             prepare(state)
             before = sizes(state)
-            measured = []
-            for night in nights:
-                measured.append(process(state, night))
-                tell_night(night, measured[-1])
+            measured: list[Night] = []
+            try:
+                for night in nights:
+                    measured.append(process(state, night))
+                    tell_night(night, measured[-1])
+            except KeyboardInterrupt:
+                print(f"interrupted: {len(measured)} of {asked.nights} nights")
             n_judged = judged(state)
-    n_all = asked.observations * asked.nights
+    if not measured:
+        raise SystemExit("no night was measured")
+    n_all = asked.observations * len(measured)
     print(f"{n_judged} of {n_all} observations went through every stage")
     if n_judged < _LEAST_JUDGED * n_all:
         raise SystemExit("too few: figures of others are none")

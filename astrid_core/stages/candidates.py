@@ -1,6 +1,6 @@
 """Candidates: one difference image is searched, and its candidates' cutouts are taken."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,11 +75,7 @@ def extract(task: ExtractionTask, bench: Bench) -> Outcome:
 
 def _compute(task: ExtractionTask, bench: Bench) -> Success:
     run = task.difference
-    with bench.fetched(run["difference_fits_path"], run["sha256"]) as path:
-        image = read_difference(path)
-    science_run = task.preprocess
-    with bench.fetched(science_run["processed_fits_path"], science_run["sha256"]) as path:
-        science = read_frame(path)
+    image, science = _fetch(task, bench)
     found = extract_candidates(image, science, task.config)
     area_mpix = searched_mpix(image)
     values: dict[str, Any] = {
@@ -88,19 +84,62 @@ def _compute(task: ExtractionTask, bench: Bench) -> Success:
         "candidates_per_mpix": len(found.candidates) / area_mpix if area_mpix else None,
         "filter_counts": dict(found.filter_counts),
     }
-    preview = _preview(science, image, found.candidates)
     if not found.candidates:
-        return Success(values, preview_png=preview)
+        return Success(values)
     key = object_key("cutouts", task.survey, run["night"], task.run_id)
     rows = _candidate_rows(task, image, found.candidates)
     staged, children = stage_cutouts(rows, "candidate", image, science, key, task.run_id, bench)
     values |= {"cutout_path": key, "sha256": staged.sha256}
-    return Success(values, staged, children, preview)
+    return Success(values, staged, children)
 
 
-def _preview(science: Frame, image: DifferenceImage, candidates: Sequence[Source]) -> bytes:
-    marks = [(source.x_pix, source.y_pix, source.is_negative) for source in candidates]
+def picture_strongest(
+    tasks: Sequence[ExtractionTask], searched: Collection[UUID], found: Sequence[Row], bench: Bench
+) -> bytes | None:
+    """PNG of the frame with the night's most significant candidate, candidates ringed.
+
+    Parameters
+    ----------
+    searched
+        Run ids of the tasks whose difference image was searched.
+    found
+        ``candidates`` rows of all of them.
+
+    Returns
+    -------
+    None where no frame was searched.
+
+    Raises
+    ------
+    AstridError
+        If the frame or its difference image cannot be had.
+    """
+    peaks: dict[UUID, float] = {}
+    for row in found:
+        run = row["difference_run_id"]
+        peaks[run] = max(peaks.get(run, 0.0), abs(row["scorr_peak"]))
+    pictured = max(
+        (task for task in tasks if task.run_id in searched),
+        key=lambda task: peaks.get(task.difference["run_id"], 0.0),
+        default=None,
+    )
+    if pictured is None:
+        return None
+    image, science = _fetch(pictured, bench)
+    marks = [
+        (row["x_pix"], row["y_pix"], row["is_negative"])
+        for row in found
+        if row["difference_run_id"] == pictured.difference["run_id"]
+    ]
     return difference_panels(science.data, image.reference, image.difference, image.scorr, marks)
+
+
+def _fetch(task: ExtractionTask, bench: Bench) -> tuple[DifferenceImage, Frame]:
+    run, science_run = task.difference, task.preprocess
+    with bench.fetched(run["difference_fits_path"], run["sha256"]) as path:
+        image = read_difference(path)
+    with bench.fetched(science_run["processed_fits_path"], science_run["sha256"]) as path:
+        return image, read_frame(path)
 
 
 def _candidate_rows(

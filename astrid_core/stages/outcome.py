@@ -44,8 +44,6 @@ class Outcome:
         The object to store; None when the stage failed or makes none.
     children
         Rows of the stage's child table (reference members, candidates).
-    preview_png
-        A picture of the frame, where the stage makes one.
     notes
         What a person should know though nothing failed (skipped extensions, say).
     """
@@ -53,7 +51,6 @@ class Outcome:
     row: Row
     staged: StagedObject | None = None
     children: tuple[Row, ...] = ()
-    preview_png: bytes | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -69,7 +66,6 @@ class Success:
     values: Mapping[str, Any]
     staged: StagedObject | None = None
     children: tuple[Row, ...] = field(default=())
-    preview_png: bytes | None = None
 
 
 def attempt(row: Mapping[str, Any], compute: Callable[[], Success]) -> Outcome:
@@ -86,7 +82,7 @@ def attempt(row: Mapping[str, Any], compute: Callable[[], Success]) -> Outcome:
         failed = failure_row(row, error)
         return Outcome(failed | {"wall_s": time.perf_counter() - started})
     values = dict(row) | dict(success.values) | {"wall_s": time.perf_counter() - started}
-    return Outcome(values, success.staged, success.children, success.preview_png)
+    return Outcome(values, success.staged, success.children)
 
 
 def failure_row(row: Mapping[str, Any], error: Exception) -> Row:

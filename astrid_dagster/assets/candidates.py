@@ -1,13 +1,21 @@
 """cutouts and candidates: sources on S_corr that passed the filters."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import dagster as dg
 
+from astrid_core.errors import AstridError
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import EXTRACTION_VERSION
 from astrid_core.monitoring.quality import SEARCH_MEASURES, frame_records
-from astrid_core.stages.candidates import extract, plan_extraction
+from astrid_core.stages.bench import Bench
+from astrid_core.stages.candidates import (
+    ExtractionTask,
+    extract,
+    picture_strongest,
+    plan_extraction,
+)
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
     NightStream,
@@ -83,8 +91,8 @@ def find_candidates(
     with open_bench(store) as bench:
         stream = NightStream(context, compute(extract, tasks, bench), len(tasks))
         yield dg.Output(stream.files(), "cutouts")
+        preview = _picture(context, tasks, stream, bench)
     searched = [row["difference_run_id"] for row in stream.rows if row["status"] == "completed"]
-    preview = None if stream.preview is None else stream.preview[1]
     records = frame_records(preprocess_runs, difference_runs, stream.rows)
     yield dg.Output(
         [
@@ -108,6 +116,21 @@ def find_candidates(
     )
     yield summary_check(CHECK, "candidates", stream.rows)
     yield quality_check(QUALITY_CHECK, "candidates", part, records, SEARCH_MEASURES)
+
+
+def _picture(
+    context: dg.AssetExecutionContext,
+    tasks: Sequence[ExtractionTask],
+    stream: NightStream,
+    bench: Bench,
+) -> bytes | None:
+    """The night's strongest frame; without it where it cannot be had: it is no result."""
+    searched = {row["run_id"] for row in stream.rows if row["status"] == "completed"}
+    try:
+        return picture_strongest(tasks, searched, stream.children, bench)
+    except AstridError as error:
+        context.log.warning(f"No picture of the strongest candidate's frame: {error}")
+        return None
 
 
 def _counts(stream: NightStream) -> dict[str, object]:

@@ -128,14 +128,12 @@ class NightStream:
         self._total = total
         self.rows: list[Row] = []
         self.children: list[Row] = []
-        self.preview: tuple[float, bytes] | None = None
 
     def files(self) -> Iterator[StoredFile]:
         """The objects to store, each handed on before the next frame is computed."""
         for outcome in self._outcomes:
             self.rows.append(outcome.row)
             self.children.extend(outcome.children)
-            self._keep_preview(outcome)
             self._report(outcome)
             if outcome.staged is not None:
                 staged = outcome.staged
@@ -145,13 +143,6 @@ class NightStream:
         """Compute everything of a stage that makes no objects."""
         for _ in self.files():
             pass
-
-    def _keep_preview(self, outcome: Outcome) -> None:
-        if outcome.preview_png is None:
-            return
-        merit = max((abs(child["scorr_peak"]) for child in outcome.children), default=0.0)
-        if self.preview is None or merit > self.preview[0]:
-            self.preview = (merit, outcome.preview_png)
 
     def _report(self, outcome: Outcome) -> None:
         log = self._context.log

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import multiprocessing
 import pickle
 import signal
 import subprocess
@@ -199,6 +200,19 @@ def test_store_travels_to_a_worker_and_shows_no_secret(store: ObjectStore, tmp_p
     secret = store.secret_access_key.get_secret_value()
     assert secret not in repr(there)
     assert secret not in str(there)
+
+
+def test_equal_stores_of_a_process_share_a_client_and_others_do_not(store: ObjectStore) -> None:
+    there = pickle.loads(pickle.dumps(store))
+    assert there._client is store._client
+    assert replace(store, read_timeout_s=1.0)._client is not store._client
+    context = multiprocessing.get_context("fork")
+    with context.Pool(1) as pool:
+        assert pool.apply(_client_number, [store]) != id(store._client)
+
+
+def _client_number(store: ObjectStore) -> int:
+    return id(store._client)
 
 
 def test_store_from_settings(store: ObjectStore) -> None:

@@ -1,5 +1,8 @@
 """The whole graph on a real engine, database and store: counts, re-runs, failures."""
 
+import base64
+import io
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -7,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
+from PIL import Image
 
 from astrid_core.care.audit import audit
 from astrid_core.care.report import AuditReport
@@ -155,10 +159,19 @@ def test_a_re_run_gives_the_same_rows_and_bytes_and_keeps_verdicts(
         }
     }
     for run_config in ({}, forced):
-        assert materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0]), run_config=run_config).success
+        result = materialize(NIGHT_ASSETS, key(SCIENCE_NIGHTS[0]), run_config=run_config)
+        assert result.success
+        assert picture_shown(result).width > 4 * 320
         assert {table: processed_survey.rows(table) for table in tables} == before
         assert digests(processed_survey) == stored
     assert next(row for row in before[Detection] if row["id"] == judged)["is_validated"]
+
+
+def picture_shown(result: dg.ExecuteInProcessResult) -> Image.Image:
+    """What the materialization of candidates shows."""
+    [made] = result.asset_materializations_for_node("find_candidates")[-1:]
+    [encoded] = re.findall(r"base64,([^)]+)\)", str(made.metadata["preview"].value))
+    return Image.open(io.BytesIO(base64.b64decode(encoded)))
 
 
 def digests(deployment: Deployment) -> dict[str, str]:
