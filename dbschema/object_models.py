@@ -94,7 +94,7 @@ class ObjectDetection(Base):
 
 
 class ForcedRun(Run, Base):
-    """One difference image measured at the position of every object of its field."""
+    """One difference image measured at the positions of objects of its field."""
 
     __tablename__ = "forced_runs"
     __table_args__ = (

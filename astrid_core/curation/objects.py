@@ -33,7 +33,7 @@ _ARCSEC_PER_RADIAN = np.degrees(1.0) * 3600.0
 
 
 class ObjectConfig(BaseModel):
-    """Configuration of association: which detections are worth an object, and how near is one."""
+    """Which detections are worth an object, how near is one, and how long before it is measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +49,14 @@ class ObjectConfig(BaseModel):
     )
     radius_registration: float = Field(
         default=3.0, ge=0, le=20, description="Part set by the registration's rms, in units of it."
+    )
+    precovery_days: float = Field(
+        default=30.0,
+        ge=0,
+        le=36525,
+        description="How long before its first detection an object is measured. From then on it "
+        "is measured on every image; before, on none: what a night costs must not grow with the "
+        "nights there are.",
     )
 
 

@@ -1,5 +1,6 @@
-"""Forced photometry: one difference image is measured at every known object of its field."""
+"""Forced photometry: one difference image is measured at the known objects of its field."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -90,8 +91,11 @@ def plan_forced(
     references: Mapping[UUID, Stored],
     objects: Sequence[Row],
     config: ExtractionConfig,
+    precovery_days: float,
 ) -> list[ForcedTask]:
-    """A task for every difference image of a field that has objects.
+    """A task for every difference image on which there are objects to measure.
+
+    Which these are does not depend on the order in which nights were processed.
 
     Parameters
     ----------
@@ -101,25 +105,33 @@ def plan_forced(
         Stored references by the id of their run.
     objects
         Rows of ``objects``, all of the fields they are of.
+    precovery_days
+        How long before its first detection an object is measured.
     """
-    targets: dict[str, list[Target]] = defaultdict(list)
+    precovery = dt.timedelta(days=precovery_days)
+    of_fields: dict[str, list[Row]] = defaultdict(list)
     for one in sorted(objects, key=lambda one: str(one["id"])):
-        targets[one["field"]].append(
-            Target(**{field.name: one[field.name] for field in fields(Target)})
-        )
-    digests = {field: _digest(mine) for field, mine in targets.items()}
+        of_fields[one["field"]].append(one)
+    digests: dict[tuple[Target, ...], str] = {}
     settings = config_digest({"max_masked_weight": config.max_masked_weight})
     tasks = []
     for run in difference_runs:
-        if run["field"] not in targets:
+        targets = tuple(
+            Target(**{field.name: one[field.name] for field in fields(Target)})
+            for one in of_fields.get(run["field"], ())
+            if _concerns(one["first_seen"], run["observation_time"], precovery)
+        )
+        if not targets:
             continue
+        if targets not in digests:
+            digests[targets] = _digest(targets)
         reference = references.get(run["reference_id"])
         row: Row = {
             "run_id": run_id(
                 "forced", run["observation_id"], [run["run_id"]], FORCED_VERSION, settings
             ),
             "difference_run_id": run["run_id"],
-            "objects_digest": digests[run["field"]],
+            "objects_digest": digests[targets],
             "code_version": FORCED_VERSION,
             "config_digest": settings,
         }
@@ -127,12 +139,21 @@ def plan_forced(
             ForcedTask(
                 difference=run,
                 reference=None if reference is None else (reference.key, reference.sha256),
-                targets=tuple(targets[run["field"]]),
+                targets=targets,
                 row=row,
                 max_masked_weight=config.max_masked_weight,
             )
         )
     return tasks
+
+
+def _concerns(
+    first_seen: dt.datetime | None, image_time: dt.datetime | None, precovery: dt.timedelta
+) -> bool:
+    """Whether an object is measured on an image; it is where a time is unknown."""
+    if first_seen is None or image_time is None:
+        return True
+    return first_seen - image_time <= precovery
 
 
 def force(task: ForcedTask, bench: Bench) -> Outcome:

@@ -1,4 +1,4 @@
-"""forced_photometry: the light curves of every known object of the night's fields."""
+"""forced_photometry: the light curves of the known objects of the night's fields."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from uuid import UUID
 import dagster as dg
 
 from astrid_core.curation.lightcurve import assemble_light_curve, plot_light_curve
+from astrid_core.curation.objects import ObjectConfig
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.forced import FORCED_VERSION
 from astrid_core.stages.forced import ForcedTask, force, plan_forced
@@ -42,7 +43,8 @@ CHECK = "every_image_measured"
     deps=["difference_images", "difference_runs"],
     outs={
         "forced_photometry": table_out(
-            "Flux of every object at every epoch of its field, detected there or not.",
+            "Flux of every object at every epoch of its field from some days before its first "
+            "detection, detected there or not.",
             tags.DETECTION,
             FORCED_VERSION,
         ),
@@ -58,16 +60,18 @@ def force_photometry(
     store: StoreResource,
     ledger: RunLedger,
 ) -> Stream:
-    """Measure all objects of the night's fields on all images of those fields.
+    """Measure the objects of the night's fields on the images of those fields.
 
-    An object found tonight has earlier nights too, and an object of any night has tonight's
-    images: both are the same rule. Images already measured at exactly these objects are
-    left alone, so that a night that finds nothing new costs its own images only.
+    An object found tonight has earlier nights too, as many as ``precovery_days`` holds, and an
+    object of any night has tonight's images: both are the same rule. Images already measured at
+    exactly these objects are left alone, so that a night that finds nothing new costs its own
+    images only.
     """
     part = survey_night(context)
     epochs = ledger.epochs(part.survey.name, sorted({row["field"] for row in objects}))
     extraction = ExtractionConfig(**part.survey.extraction)
-    tasks = plan_forced(epochs, reference_frames, objects, extraction)
+    precovery_days = ObjectConfig(**part.survey.objects).precovery_days
+    tasks = plan_forced(epochs, reference_frames, objects, extraction, precovery_days)
     todo, done = _split_measured(tasks, ledger, config.force)
     with open_bench(store) as bench:
         stream = NightStream(context, compute(force, todo, bench), len(todo))

@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
+import yaml
 from sqlalchemy import Engine, select, update
 
 from astrid_core.curation.lightcurve import assemble_light_curve
@@ -45,7 +46,7 @@ from dbschema.models import (
     Survey,
 )
 from tests import rows
-from tests.astrid_dagster.conftest import key
+from tests.astrid_dagster.conftest import SURVEYS, key
 from tests.astrid_dagster.test_pipeline import materialize
 from tests.deployment import server_variables
 
@@ -207,6 +208,32 @@ def test_any_order_and_any_number_of_runs_give_the_same_rows(
         assert {table: read(engine, table) for table in TABLES} == before
         (event,) = result.asset_materializations_for_node("force_photometry")
         assert event.metadata["n_already_completed"].value == (0 if options else 2)
+
+
+def test_an_object_is_measured_no_longer_before_its_first_detection_than_asked(
+    engine: Engine, sky: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_epoch(sky, 0, FADER, tmp_path)
+    second = store_epoch(sky, 1, NEWCOMER, tmp_path)
+    for precovery_days, expected in ((0.9, 3), (1.1, 4), (0.9, 4)):
+        monkeypatch.setenv("ASTRID_SURVEYS_FILE", str(surveys_file(tmp_path, precovery_days)))
+        get_settings.cache_clear()
+        assert run(1).success
+        measured = read(engine, ForcedPhotometry)
+        assert len(measured) == expected, "found a day later; nothing is deleted"
+        if expected == 3:
+            (fader,) = (row for row in measured if row["difference_run_id"] == first["run_id"])
+            objects = {row["object_id"] for row in measured}
+            assert {row["object_id"] for row in measured if row is not fader} == objects
+            assert second["run_id"] in {row["difference_run_id"] for row in measured}
+
+
+def surveys_file(folder: Path, precovery_days: float) -> Path:
+    """A survey whose objects are measured so long before their first detection."""
+    entry = SURVEYS["surveys"][SURVEY] | {"objects": {"precovery_days": precovery_days}}
+    path = folder / "surveys.yaml"
+    path.write_text(yaml.safe_dump(SURVEYS | {"surveys": {SURVEY: entry}}))
+    return path
 
 
 def test_what_a_person_reads(engine: Engine, sky: Sky, tmp_path: Path) -> None:
