@@ -16,11 +16,11 @@ from sqlalchemy import select
 
 from astrid_core.errors import ConfigurationError
 from astrid_core.identity import survey_id
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.download import plan as plan_downloads
 from astrid_core.surveys.archive.listing import Lister
 from astrid_core.surveys.archive.mast_config import Cone
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.config import SurveyConfig, SurveysFile, require_resolved
 from astrid_core.surveys.pair_plan import PairPlan, counts, field_of, rows
 from astrid_core.surveys.pairs import plan_pairs

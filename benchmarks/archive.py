@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.remote.config import ArchiveOptions
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.download import Fetched, fetch_all
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
 
 _PARALLEL = 4
 _MIB = 1 << 20

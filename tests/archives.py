@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.remote.config import ArchiveOptions
 from tests.archive_server import ArchiveServer
 
 

@@ -20,9 +20,9 @@ from astrid_core.errors import (
     CatalogueUnavailableError,
     ForbiddenAddressError,
 )
-from astrid_core.surveys.archive.config import ArchiveOptions
-from astrid_core.surveys.archive.session import ArchiveSession, host_of, place
-from astrid_core.votable import why_refused
+from astrid_core.remote.config import ArchiveOptions
+from astrid_core.remote.session import ArchiveSession, host_of, place
+from astrid_core.remote.votable import why_refused
 
 _VOTABLE = re.compile(rb"<(?:\w+:)?VOTABLE\b")
 _TAG = re.compile(r"<[^>]*>")

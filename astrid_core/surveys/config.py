@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from astrid_core.crossmatch.config import CrossmatchConfig
 from astrid_core.errors import ConfigurationError
-from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.remote.config import ArchiveOptions
 from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.mast_config import MastOptions
 from astrid_core.surveys.archive.skyview_config import SkyviewOptions

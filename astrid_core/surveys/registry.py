@@ -1,9 +1,9 @@
 """From configuration to a survey: the one place that knows the adapters."""
 
 from astrid_core.errors import ConfigurationError
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.listing import Lister
 from astrid_core.surveys.archive.mast_config import Cone
-from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig, require_resolved
 from astrid_core.surveys.folder import FolderSurvey

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from astrid_core.errors import SurveyUnavailableError
 from astrid_core.identity import survey_id
+from astrid_core.remote.config import ArchiveOptions
 from astrid_core.settings import get_settings
 from astrid_core.stages.ingest import ingest_files, ingest_night
 from astrid_core.stages.outcome import Outcome
-from astrid_core.surveys.archive.config import ArchiveOptions
 from astrid_core.surveys.archive.product import Product
 from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.ingest import INGEST_VERSION

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from astrid_core.errors import ConfigurationError
 from astrid_core.identity import sha256_file
+from astrid_core.remote.config import made_folder
 from astrid_core.surveys.archive.product import Product
 
 _LOCK_POLL_S = 0.05
@@ -129,34 +129,12 @@ class Entry:
         ConfigurationError
             If the cache cannot be written to.
         """
-        locks = _made(self.folder.parent / "locks")
-        _made(self.folder)
+        locks = made_folder(self.folder.parent / "locks")
+        made_folder(self.folder)
         with (locks / self.folder.name).open("w") as lock:
             while not _try_lock(lock.fileno()) and not stop.wait(_LOCK_POLL_S):
                 pass
             yield
-
-
-def hosts_folder(cache_dir: Path) -> Path:
-    """Where processes that share a cache agree on when they ask which host.
-
-    Raises
-    ------
-    ConfigurationError
-        If the cache cannot be written to.
-    """
-    return _made(cache_dir.expanduser() / "hosts")
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The cache {folder.parent} cannot be written to ({error.strerror}).",
-            remedy="Point 'archive.cache_dir' of the survey at a folder of your own.",
-        ) from error
-    return folder
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astrid_core.errors import AstridError, DownloadStoppedError, SurveyUnavailableError
+from astrid_core.remote.config import ArchiveOptions
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.cache import Entry
-from astrid_core.surveys.archive.config import ArchiveOptions
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.archive.transfer import GIB, MIB, Budget, check_size, transfer
 
 OUTAGE_AFTER = 5

@@ -26,6 +26,8 @@ from astropy.time import Time
 from pyvo.dal.adhoc import DatalinkResults
 
 from astrid_core.errors import SurveyRefusedError
+from astrid_core.remote.session import ArchiveSession, own_error
+from astrid_core.remote.votable import why_refused
 from astrid_core.surveys.archive.ivoa_config import IvoaOptions
 from astrid_core.surveys.archive.listing import (
     Corners,
@@ -40,9 +42,7 @@ from astrid_core.surveys.archive.listing import (
 )
 from astrid_core.surveys.archive.mast_config import Cone
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession, own_error
 from astrid_core.surveys.config import SurveyConfig
-from astrid_core.votable import why_refused
 
 _DATALINK = re.compile(r"content\s*=\s*\"?datalink", re.IGNORECASE)
 _FITS_NAME = re.compile(r"\.(fits?|fts)(\.(gz|bz2|fz|Z))?$", re.IGNORECASE)

@@ -38,6 +38,7 @@ from astroquery.exceptions import (
 from astroquery.mast import ObservationsClass
 
 from astrid_core.errors import AstridError, SurveyRefusedError
+from astrid_core.remote.session import ArchiveSession, own_error
 from astrid_core.surveys.archive.listing import (
     Corners,
     ListedImage,
@@ -50,7 +51,6 @@ from astrid_core.surveys.archive.listing import (
 )
 from astrid_core.surveys.archive.mast_config import Cone, MastOptions
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession, own_error
 from astrid_core.surveys.config import SurveyConfig
 
 _OBSERVATIONS_AT_ONCE = 200

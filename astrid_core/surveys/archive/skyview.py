@@ -16,8 +16,8 @@ photographic plates included, and says nothing of photons. Such frames are marke
 import datetime as dt
 from urllib.parse import urlencode
 
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.archive.skyview_config import Cutout, SkyviewOptions, file_part
 from astrid_core.surveys.config import SurveyConfig
 

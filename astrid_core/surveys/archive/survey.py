@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from astrid_core.errors import ConfigurationError, SurveyRefusedError
-from astrid_core.surveys.archive.config import ArchiveOptions
+from astrid_core.remote.config import ArchiveOptions
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.download import (
     DownloadPlan,
     Fetched,
@@ -20,7 +21,6 @@ from astrid_core.surveys.archive.download import (
     plan,
 )
 from astrid_core.surveys.archive.product import Finder, Product
-from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.protocol import SourceFile, UnfetchedFile
 

@@ -22,10 +22,8 @@ from astrid_core.errors import (
     DownloadRefusedError,
     FrameTooLargeError,
 )
-from astrid_core.surveys.archive.cache import Entry, Version
-from astrid_core.surveys.archive.config import ArchiveOptions
-from astrid_core.surveys.archive.product import Product
-from astrid_core.surveys.archive.session import (
+from astrid_core.remote.config import ArchiveOptions
+from astrid_core.remote.session import (
     BROKEN_BODY,
     CHUNK_BYTES,
     ArchiveSession,
@@ -33,6 +31,8 @@ from astrid_core.surveys.archive.session import (
     place,
     stopped,
 )
+from astrid_core.surveys.archive.cache import Entry, Version
+from astrid_core.surveys.archive.product import Product
 from astrid_core.surveys.fits_layout import verify_sums
 
 MIB = 1 << 20

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrid_core.errors import ConfigurationError, SurveyUnavailableError
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.mast_config import Cone
-from astrid_core.surveys.archive.session import ArchiveSession
 from astrid_core.surveys.bands import parse_band
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.pair_plan import LeftOut, PairPlan, counts, field_of

@@ -21,10 +21,10 @@ from astrid_core.errors import (
     SurveyUnavailableError,
 )
 from astrid_core.identity import sha256_file
+from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.cache import Entry
 from astrid_core.surveys.archive.download import Fetched, NotFetched, Progress, fetch_all, plan
 from astrid_core.surveys.archive.product import Checksum, Product
-from astrid_core.surveys.archive.session import ArchiveSession
 from tests.archive_server import (
     PASSING,
     ArchiveServer,

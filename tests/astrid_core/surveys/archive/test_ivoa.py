@@ -14,9 +14,9 @@ from astrid_core.errors import (
     SurveyRefusedError,
     SurveyUnavailableError,
 )
+from astrid_core.remote.session import USER_AGENT, ArchiveSession
 from astrid_core.surveys.archive.ivoa import IvoaFinder, file_name, own_error
 from astrid_core.surveys.archive.listing import circle, is_convex, parse_region
-from astrid_core.surveys.archive.session import USER_AGENT, ArchiveSession
 from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.protocol import SourceFile, UnfetchedFile

@@ -16,9 +16,9 @@ from astrid_core.errors import (
     SurveyUnavailableError,
 )
 from astrid_core.identity import sha256_file
+from astrid_core.remote.session import USER_AGENT
 from astrid_core.stages.ingest import ingest_night
 from astrid_core.surveys.archive.mast import filter_elements
-from astrid_core.surveys.archive.session import USER_AGENT
 from astrid_core.surveys.archive.survey import ArchiveSurvey
 from astrid_core.surveys.config import SurveyConfig
 from astrid_core.surveys.protocol import SourceFile, Survey, UnfetchedFile

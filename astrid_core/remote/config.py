@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from astrid_core.errors import ConfigurationError
+
 _HOST = re.compile(r"(\*\.)?([a-z0-9-]+\.)*[a-z0-9-]+(:\d{1,5})?")
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -153,3 +155,21 @@ def _covers(entry: str, host: str) -> bool:
     if entry.startswith("*."):
         return host.endswith(entry[1:])
     return host == entry
+
+
+def made_folder(folder: Path) -> Path:
+    """A folder of the cache, made where it is not there.
+
+    Raises
+    ------
+    ConfigurationError
+        If the cache cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The cache {folder.parent} cannot be written to ({error.strerror}).",
+            remedy="Point 'archive.cache_dir' of the survey at a folder of your own.",
+        ) from error
+    return folder

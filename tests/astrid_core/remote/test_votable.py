@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from astrid_core.crossmatch.service import Request, read_votable
 from astrid_core.errors import CatalogueRefusedError
-from astrid_core.votable import why_refused
+from astrid_core.remote.votable import why_refused
 
 REQUEST = Request("Gaia DR3", "http://127.0.0.1/", "GET", {})
 ROWS = "<TABLEDATA>" + "<TR><TD>1</TD></TR>" * 3 + "</TABLEDATA>"

@@ -20,8 +20,8 @@ from astrid_core.errors import (
     SurveyRefusedError,
     SurveyUnavailableError,
 )
-from astrid_core.surveys.archive.network import Gate, Turns, why_not
-from astrid_core.surveys.archive.session import USER_AGENT, ArchiveSession
+from astrid_core.remote.network import Gate, Turns, why_not
+from astrid_core.remote.session import USER_AGENT, ArchiveSession
 from tests.archive_server import (
     ArchiveServer,
     Reply,

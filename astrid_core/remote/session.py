@@ -1,7 +1,7 @@
-"""The one session through which every archive is asked, by whatever client.
+"""The one session through which every archive and catalogue is asked, by whatever client.
 
 What belongs here: a request from its first hop to its answer, in order or typed as failed.
-What does not: what is asked (the adapters), files (``download``).
+What does not: what is asked (the adapters), files (``surveys.archive.download``).
 
 It is a :class:`requests.Session`, so that astroquery and pyvo take it for theirs: what they
 ask is checked, paced, retried and bounded as our own requests are.
@@ -43,9 +43,8 @@ from astrid_core.errors import (
     SurveyRefusedError,
     SurveyUnavailableError,
 )
-from astrid_core.surveys.archive.cache import hosts_folder
-from astrid_core.surveys.archive.config import ArchiveOptions, Credential
-from astrid_core.surveys.archive.network import Gate, GuardedAdapter, Turns
+from astrid_core.remote.config import ArchiveOptions, Credential, made_folder
+from astrid_core.remote.network import Gate, GuardedAdapter, Turns
 
 _log = logging.getLogger(__name__)
 
@@ -256,7 +255,7 @@ class ArchiveSession(requests.Session):
         with self._lock:
             if host not in self._gates:
                 rules = self.rules
-                folder = hosts_folder(rules.cache_dir)
+                folder = made_folder(rules.cache_dir.expanduser() / "hosts")
                 turns = Turns(folder / host, _TURNS_HORIZON_S + rules.longest_wait_s)
                 self._gates[host] = Gate(turns, rules.rate_per_s, rules.parallel, self._sleep)
             return self._gates[host]
