@@ -39,6 +39,7 @@ from astrid_dagster.io_managers.selects import (
     Rows,
     changes_query,
     epochs_query,
+    forced_runs_query,
     sightings_query,
 )
 from dbschema.models import Base, CatalogueAnswer
@@ -117,6 +118,10 @@ class RunLedger(dg.ConfigurableResource):
     def epochs(self, survey: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of the current difference images of fields, of every night."""
         return self._fetch(epochs_query(survey, fields))
+
+    def measured(self, difference_run_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """The forced run whose measurements each of these difference images has, by its id."""
+        return {row["run_id"]: row for row in self._fetch(forced_runs_query(difference_run_ids))}
 
     def changes(self, observation_ids: Sequence[UUID]) -> list[dict[str, Any]]:
         """Pixels of observations at which objects were detected."""

@@ -84,7 +84,7 @@ def force_photometry(
         row | {"observation_id": images[row["difference_run_id"]]["observation_id"]} for row in rows
     ]
     yield dg.Output(
-        [TableRows(ForcedRun, rows), TableRows(ForcedPhotometry, stream.children)],
+        [TableRows(ForcedRun, stream.rows), TableRows(ForcedPhotometry, stream.children)],
         "forced_photometry",
         metadata=describe(seen, {"n_measured": "objects per image"}, names)
         | {
@@ -101,17 +101,26 @@ def force_photometry(
 def _split_measured(
     tasks: Sequence[ForcedTask], ledger: RunLedger, is_forced: bool
 ) -> tuple[list[ForcedTask], Rows]:
-    """Images still to measure, and rows of those measured at these very objects before."""
+    """Images still to measure, and rows of those that have these very measurements.
+
+    An image has one measurement of an object: what another configuration measured since is
+    measured again. Rows of the latter are current as they are, and are not written: there are
+    as many as there are nights.
+    """
     if is_forced:
         return list(tasks), []
-    found = ledger.completed_rows(ForcedRun, [task.run_id for task in tasks])
-    done = {
-        task.run_id: found[task.run_id]
-        for task in tasks
-        if task.run_id in found
-        and found[task.run_id]["objects_digest"] == task.row["objects_digest"]
-    }
+    found = ledger.measured([task.difference["run_id"] for task in tasks])
+    done = {task.run_id: found[task.run_id] for task in tasks if _is_measured(task, found)}
     return [task for task in tasks if task.run_id not in done], list(done.values())
+
+
+def _is_measured(task: ForcedTask, found: Mapping[UUID, dict[str, Any]]) -> bool:
+    row = found.get(task.run_id)
+    return (
+        row is not None
+        and row["status"] == "completed"
+        and row["objects_digest"] == task.row["objects_digest"]
+    )
 
 
 def _preview(

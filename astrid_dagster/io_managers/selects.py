@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from astrid_core.errors import ConfigurationError
 from astrid_core.identity import survey_id
@@ -33,6 +34,7 @@ from dbschema.models import (
     Candidate,
     Detection,
     DifferenceRun,
+    ForcedRun,
     ObjectDetection,
     Observation,
     PreprocessRun,
@@ -206,6 +208,18 @@ def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
             runs.columns["status"].in_(_USABLE),
         )
         .order_by(runs.columns["run_id"])
+    )
+
+
+def forced_runs_query(difference_run_ids: Sequence[UUID]) -> Rows:
+    """The forced run whose measurements each of these difference images has: the last selected."""
+    columns = ForcedRun.__table__.columns
+    image = columns["difference_run_id"]
+    return (
+        select(ForcedRun.__table__)
+        .where(image == any_(literal(list(difference_run_ids), ARRAY(Uuid))))
+        .ext(distinct_on(image))
+        .order_by(image, columns["selected_at"].desc(), columns["created_at"].desc())
     )
 
 

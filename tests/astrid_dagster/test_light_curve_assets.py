@@ -216,8 +216,7 @@ def test_an_object_is_measured_no_longer_before_its_first_detection_than_asked(
     first = store_epoch(sky, 0, FADER, tmp_path)
     second = store_epoch(sky, 1, NEWCOMER, tmp_path)
     for precovery_days, expected in ((0.9, 3), (1.1, 4), (0.9, 4)):
-        monkeypatch.setenv("ASTRID_SURVEYS_FILE", str(surveys_file(tmp_path, precovery_days)))
-        get_settings.cache_clear()
+        configure(monkeypatch, tmp_path, objects={"precovery_days": precovery_days})
         assert run(1).success
         measured = read(engine, ForcedPhotometry)
         assert len(measured) == expected, "found a day later; nothing is deleted"
@@ -228,12 +227,36 @@ def test_an_object_is_measured_no_longer_before_its_first_detection_than_asked(
             assert second["run_id"] in {row["difference_run_id"] for row in measured}
 
 
-def surveys_file(folder: Path, precovery_days: float) -> Path:
-    """A survey whose objects are measured so long before their first detection."""
-    entry = SURVEYS["surveys"][SURVEY] | {"objects": {"precovery_days": precovery_days}}
+def test_a_configuration_taken_back_has_its_measurements_again(
+    engine: Engine, sky: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_epoch(sky, 0, FADER, tmp_path)
+    measured_by = []
+    for max_masked_weight in (0.5, 0.4, 0.5):
+        configure(monkeypatch, tmp_path, extraction={"max_masked_weight": max_masked_weight})
+        assert run(0).success
+        (row,) = read(engine, ForcedPhotometry)
+        measured_by.append(row["forced_run_id"])
+    assert measured_by[0] == measured_by[2] != measured_by[1]
+    stamps = clocks(engine)
+    result = run(0)
+    (event,) = result.asset_materializations_for_node("force_photometry")
+    assert event.metadata["n_already_completed"].value == 1
+    assert clocks(engine) == stamps, "what is current is not written again"
+
+
+def clocks(engine: Engine) -> list[dt.datetime]:
+    with engine.connect() as connection:
+        return list(connection.scalars(select(ForcedRun.selected_at).order_by(ForcedRun.run_id)))
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, folder: Path, **stages: dict[str, float]) -> None:
+    """Have the survey's stages configured so from now on."""
+    entry = SURVEYS["surveys"][SURVEY] | stages
     path = folder / "surveys.yaml"
     path.write_text(yaml.safe_dump(SURVEYS | {"surveys": {SURVEY: entry}}))
-    return path
+    monkeypatch.setenv("ASTRID_SURVEYS_FILE", str(path))
+    get_settings.cache_clear()
 
 
 def test_what_a_person_reads(engine: Engine, sky: Sky, tmp_path: Path) -> None:
