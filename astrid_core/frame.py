@@ -142,15 +142,20 @@ def write_frame(frame: Frame, path: Path, provenance: dict[str, str] | None = No
     write_hdus(hdus, path)
 
 
-def read_frame(path: Path) -> Frame:
+def read_frame(path: Path, *, is_verified: bool = False) -> Frame:
     """Read a frame written by :func:`write_frame`.
+
+    Parameters
+    ----------
+    is_verified
+        Whether its bytes were compared with their SHA-256: its own checksums prove no more.
 
     Raises
     ------
     BadFitsError
         If the file is not such a frame or a checksum does not hold.
     """
-    with open_hdus(path) as hdus:
+    with open_hdus(path, is_verified=is_verified) as hdus:
         sci = hdus["SCI"]
         return Frame(
             data=native(sci.data, np.float32),
@@ -171,8 +176,8 @@ def write_hdus(hdus: fits.HDUList, path: Path) -> None:
     hdus.writeto(path, overwrite=True, output_verify="exception")
 
 
-def open_hdus(source: Path | bytes) -> fits.HDUList:
-    """Open one of our own FITS files, verifying its checksums.
+def open_hdus(source: Path | bytes, *, is_verified: bool = False) -> fits.HDUList:
+    """Open one of our own FITS files, verifying its checksums unless it is verified already.
 
     Raises
     ------
@@ -186,7 +191,7 @@ def open_hdus(source: Path | bytes) -> fits.HDUList:
             warnings.filterwarnings("error", message="Checksum verification failed")
             warnings.filterwarnings("error", message="Datasum verification failed")
             target = io.BytesIO(source) if isinstance(source, bytes) else source
-            hdus = fits.open(target, checksum=True, memmap=False)
+            hdus = fits.open(target, checksum=not is_verified, memmap=False)
             for hdu in hdus:
                 _ = hdu.data
             return hdus

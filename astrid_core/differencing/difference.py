@@ -174,15 +174,20 @@ def write_difference(
     write_hdus(hdus, path)
 
 
-def read_difference(path: Path) -> DifferenceImage:
+def read_difference(path: Path, *, is_verified: bool = False) -> DifferenceImage:
     """Read a difference image written by :func:`write_difference`.
+
+    Parameters
+    ----------
+    is_verified
+        Whether its bytes were compared with their SHA-256: its own checksums prove no more.
 
     Raises
     ------
     BadFitsError
         If the file is not one or a checksum does not hold.
     """
-    with open_hdus(path) as hdus:
+    with open_hdus(path, is_verified=is_verified) as hdus:
         if "SCORR" not in hdus:
             raise BadFitsError(
                 f"{path} holds no difference image",

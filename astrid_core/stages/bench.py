@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from astrid_core.differencing.difference import DifferenceImage, read_difference
+from astrid_core.frame import Frame, read_frame
 from astrid_core.identity import sha256_file
 from astrid_core.stages.outcome import StagedObject
 from astrid_core.storage import ObjectStore
@@ -36,6 +38,16 @@ class Bench:
             path = Path(folder) / Path(key).name
             self.store.get_file(key, path, sha256)
             yield path
+
+    def frame(self, key: str, sha256: str) -> Frame:
+        """The frame that an object is; verified once, by its SHA-256."""
+        with self.fetched(key, sha256) as path:
+            return read_frame(path, is_verified=True)
+
+    def difference(self, key: str, sha256: str) -> DifferenceImage:
+        """The difference image that an object is; verified once, by its SHA-256."""
+        with self.fetched(key, sha256) as path:
+            return read_difference(path, is_verified=True)
 
     def staging_path(self, key: str) -> Path:
         """Where to write the file that will become the object ``key``."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from astrid_core.differencing.difference import DifferenceImage, read_difference
+from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import EXTRACTION_VERSION, extract_candidates
 from astrid_core.extraction.sources import Source
 from astrid_core.flags import CandidateFlag, flag_names
-from astrid_core.frame import Frame, read_frame
+from astrid_core.frame import Frame
 from astrid_core.identity import candidate_id, config_digest, object_key, run_id
 from astrid_core.monitoring.scorr import searched_mpix
 from astrid_core.photometry import flux_unit_and_scale
@@ -136,10 +136,8 @@ def picture_strongest(
 
 def _fetch(task: ExtractionTask, bench: Bench) -> tuple[DifferenceImage, Frame]:
     run, science_run = task.difference, task.preprocess
-    with bench.fetched(run["difference_fits_path"], run["sha256"]) as path:
-        image = read_difference(path)
-    with bench.fetched(science_run["processed_fits_path"], science_run["sha256"]) as path:
-        return image, read_frame(path)
+    image = bench.difference(run["difference_fits_path"], run["sha256"])
+    return image, bench.frame(science_run["processed_fits_path"], science_run["sha256"])
 
 
 def _candidate_rows(

@@ -12,7 +12,6 @@ from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.differencing.subtract import DIFFERENCE_VERSION
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.extract import EXTRACTION_VERSION
-from astrid_core.frame import read_frame
 from astrid_core.identity import config_digest, derive_id, run_id, survey_id
 from astrid_core.monitoring.depth import DEPTH_VERSION, DepthConfig, measure_depth
 from astrid_core.monitoring.depth_summary import DepthSummary, summarise, to_json
@@ -133,10 +132,8 @@ def sum_night(
 
 
 def _compute(task: DepthTask, bench: Bench) -> Success:
-    with bench.fetched(*task.science) as path:
-        science = read_frame(path)
-    with bench.fetched(*task.reference) as path:
-        reference = read_frame(path)
+    science = bench.frame(*task.science)
+    reference = bench.frame(*task.reference)
     measured = measure_depth(
         science,
         reference,

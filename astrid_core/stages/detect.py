@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
-from astrid_core.differencing.difference import DifferenceImage, read_difference
-from astrid_core.frame import read_frame
+from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.identity import component_id, config_digest, detection_id, object_key, run_id
 from astrid_core.sky import healpix_index, sky_position
 from astrid_core.stages.bench import Bench
@@ -132,10 +131,8 @@ def _compute(
     # Imported here: torch takes seconds, and planning a night needs none of it.
     from astrid_core.detection.scoring import detect
 
-    with bench.fetched(*task.science) as path:
-        science = read_frame(path)
-    with bench.fetched(*task.difference) as path:
-        difference = read_difference(path)
+    science = bench.frame(*task.science)
+    difference = bench.difference(*task.difference)
     positions = [(candidate.x_pix, candidate.y_pix) for candidate in task.candidates]
     scored = detect(model, science, difference, positions, config)
     values = {"status": "completed", "n_detections": len(scored), "device": model.device.type}

@@ -10,7 +10,6 @@ from astrid_core.differencing.linearity import require_linear
 from astrid_core.differencing.select import ReferenceInfo, ScienceInfo, select_reference
 from astrid_core.differencing.shelf import Shelf
 from astrid_core.differencing.subtract import DIFFERENCE_VERSION, subtract_frames
-from astrid_core.frame import read_frame
 from astrid_core.identity import config_digest, object_key, run_id
 from astrid_core.monitoring.scorr import scorr_sigma_by_place
 from astrid_core.stages.bench import Bench, stage
@@ -88,11 +87,9 @@ def difference(task: DifferenceTask, bench: Bench) -> Outcome:
 
 def _compute(task: DifferenceTask, reference_row: Row, bench: Bench) -> Success:
     run = task.preprocess
-    with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
-        science = read_frame(path)
+    science = bench.frame(run["processed_fits_path"], run["sha256"])
     require_linear(science.meta, run["archive_id"])
-    with bench.fetched(reference_row["reference_fits_path"], reference_row["sha256"]) as path:
-        reference = read_frame(path)
+    reference = bench.frame(reference_row["reference_fits_path"], reference_row["sha256"])
     result = subtract_frames(science, reference, task.config)
     key = object_key("difference_images", task.survey, run["night"], task.run_id)
     target = bench.staging_path(key)

@@ -4,19 +4,20 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrid_core.differencing.difference import DifferenceImage, read_difference
+from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.differencing.transform import invert
 from astrid_core.errors import NoReferenceError
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.forced import FORCED_VERSION, ForcedFlux, force_photometry
 from astrid_core.flags import ForcedFlag, flag_names
-from astrid_core.frame import read_frame
+from astrid_core.frame import Frame
 from astrid_core.identity import config_digest, forced_id, run_id
 from astrid_core.photometry import flux_unit_and_scale
 from astrid_core.sky import pixel_positions
@@ -95,7 +96,8 @@ def plan_forced(
 ) -> list[ForcedTask]:
     """A task for every difference image on which there are objects to measure.
 
-    Which these are does not depend on the order in which nights were processed.
+    Which these are does not depend on the order in which nights were processed. Images of one
+    reference follow each other.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def plan_forced(
     digests: dict[tuple[Target, ...], str] = {}
     settings = config_digest({"max_masked_weight": config.max_masked_weight})
     tasks = []
-    for run in difference_runs:
+    for run in sorted(difference_runs, key=lambda run: str(run["reference_id"])):
         targets = tuple(
             Target(**{field.name: one[field.name] for field in fields(Target)})
             for one in of_fields.get(run["field"], ())
@@ -169,10 +171,8 @@ def _compute(task: ForcedTask, bench: Bench) -> Success:
             remedy="Re-materialize the survey's references, then the night.",
             reference_id=run["reference_id"],
         )
-    with bench.fetched(run["difference_fits_path"], run["sha256"]) as path:
-        image = read_difference(path)
-    with bench.fetched(*task.reference) as path:
-        reference = read_frame(path)
+    image = bench.difference(run["difference_fits_path"], run["sha256"])
+    reference = _reference(bench, *task.reference)
     x, y = _positions(task, image)
     measured = force_photometry(image, reference, x, y, task.max_masked_weight)
     children = tuple(_row(task, image, one) for one in measured)
@@ -182,6 +182,12 @@ def _compute(task: ForcedTask, bench: Bench) -> Success:
         "n_masked": sum(child["flux"] is None for child in children),
     }
     return Success(values, children=children)
+
+
+@lru_cache(maxsize=1)
+def _reference(bench: Bench, key: str, sha256: str) -> Frame:
+    """A reference, kept until another one is asked for: tasks of one field come together."""
+    return bench.frame(key, sha256)
 
 
 def _positions(task: ForcedTask, image: DifferenceImage) -> tuple[F64, F64]:

@@ -15,7 +15,7 @@ from astrid_core.differencing.ranking import MemberQuality, RankedMember, rank_m
 from astrid_core.differencing.references import REFERENCE_VERSION, Reference, build_reference
 from astrid_core.differencing.registration_config import ReferenceConfig
 from astrid_core.errors import NoReferenceError
-from astrid_core.frame import Frame, read_frame, write_frame
+from astrid_core.frame import Frame, write_frame
 from astrid_core.identity import config_digest, derive_id, object_key, run_id, survey_id
 from astrid_core.sky import footprint
 from astrid_core.stages.bench import Bench, stage
@@ -189,8 +189,7 @@ def _fetch(task: ReferenceTask, run: Row, bench: Bench) -> Frame:
     WrongSurveyError
         If it is for display only.
     """
-    with bench.fetched(run["processed_fits_path"], run["sha256"]) as path:
-        frame = read_frame(path)
+    frame = bench.frame(run["processed_fits_path"], run["sha256"])
     require_linear(frame.meta, run["archive_id"])
     pixels = task.changes.get(run["observation_id"])
     if pixels is None:

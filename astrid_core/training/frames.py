@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from astrid_core.detection.discs import disc_radius
 from astrid_core.differencing.config import DifferenceConfig
-from astrid_core.differencing.difference import DifferenceImage, read_difference
+from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.differencing.subtract import subtract_frames
 from astrid_core.errors import AstridError
-from astrid_core.frame import Frame, read_frame
+from astrid_core.frame import Frame
 from astrid_core.identity import derive_id
 from astrid_core.simulation.injection import inject_sources, plan_injections
 from astrid_core.sky import sky_position
@@ -73,10 +73,8 @@ class CutFrame:
 def cut_frame(task: FrameTask, bench: Bench) -> CutFrame | AstridError:
     """Cut a frame's samples; what goes wrong with the frame is the answer, not raised."""
     try:
-        with bench.fetched(*task.frame.processed) as path:
-            science = read_frame(path)
-        with bench.fetched(*task.frame.difference) as path:
-            difference = read_difference(path)
+        science = bench.frame(*task.frame.processed)
+        difference = bench.difference(*task.frame.difference)
         parts = [_detections(task, science, difference)]
         if task.n_injections and task.frame.reference is not None:
             parts.append(_injections(task, science, bench))
@@ -188,8 +186,7 @@ def _injections(task: FrameTask, science: Frame, bench: Bench) -> CutFrame:
     """Sources planted before subtraction, cut from the difference that they give."""
     frame = task.frame
     assert frame.reference is not None  # noqa: S101  asked by the caller
-    with bench.fetched(*frame.reference) as path:
-        reference = read_frame(path)
+    reference = bench.frame(*frame.reference)
     rng = np.random.default_rng(
         derive_id("training_injections", task.seed, frame.difference_run_id).int
     )

@@ -70,3 +70,10 @@ def test_a_new_object_leaves_images_of_long_before_as_they_are() -> None:
 
 def test_objects_of_another_field_are_not_measured() -> None:
     assert plan([image(0, START, "F1")], [sky_object(0, START)]) == []
+
+
+def test_images_of_one_reference_follow_each_other() -> None:
+    references = [UUID(int=number % 3) for number in range(12)]
+    images = [image(n, START) | {"reference_id": one} for n, one in enumerate(references)]
+    tasks = plan(images, [sky_object(0, START)])
+    assert [task.difference["reference_id"] for task in tasks] == sorted(references)
