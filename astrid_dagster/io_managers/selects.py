@@ -63,6 +63,17 @@ _OF_OBSERVATION = (
     "frame_kind",
 )
 """What a run's row tells of its observation, so that a stage needs no second input."""
+_OF_EPOCH = (
+    "run_id",
+    "observation_id",
+    "reference_id",
+    "status",
+    "difference_fits_path",
+    "sha256",
+    "flux_ratio",
+)
+_OF_EPOCHS_OBSERVATION = ("archive_id", "night", "field", "filter_band", "observation_time")
+"""What measuring an image takes, of its run and of its observation."""
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
 Query: TypeAlias = Callable[[Partitions], Rows]
@@ -196,11 +207,17 @@ def _objects(partitions: Partitions) -> Rows:
 
 
 def epochs_query(survey: str, fields: Sequence[str]) -> Rows:
-    """Current difference images of a survey's fields, of every night, with their observation."""
+    """Current difference images of a survey's fields, of every night, with their observation.
+
+    Columns are those that measuring an image takes: there are as many rows as nights.
+    """
     observation = Observation.__table__
     runs = current_difference_runs
     return (
-        select(runs, *(observation.columns[name] for name in _OF_OBSERVATION))
+        select(
+            *(runs.columns[name] for name in _OF_EPOCH),
+            *(observation.columns[name] for name in _OF_EPOCHS_OBSERVATION),
+        )
         .join(observation, observation.columns["id"] == runs.columns["observation_id"])
         .where(
             observation.columns["survey_id"] == survey_id(survey),
