@@ -1,6 +1,6 @@
 """Candidates: one difference image is searched, and its candidates' cutouts are taken."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -94,14 +94,14 @@ def _compute(task: ExtractionTask, bench: Bench) -> Success:
 
 
 def picture_strongest(
-    tasks: Sequence[ExtractionTask], searched: Collection[UUID], found: Sequence[Row], bench: Bench
+    searched: Sequence[ExtractionTask], found: Sequence[Row], bench: Bench
 ) -> bytes | None:
     """PNG of the frame with the night's most significant candidate, candidates ringed.
 
     Parameters
     ----------
     searched
-        Run ids of the tasks whose difference image was searched.
+        Tasks whose difference image was searched.
     found
         ``candidates`` rows of all of them.
 
@@ -114,22 +114,16 @@ def picture_strongest(
     AstridError
         If the frame or its difference image cannot be had.
     """
-    peaks: dict[UUID, float] = {}
-    for row in found:
-        run = row["difference_run_id"]
-        peaks[run] = max(peaks.get(run, 0.0), abs(row["scorr_peak"]))
-    pictured = max(
-        (task for task in tasks if task.run_id in searched),
-        key=lambda task: peaks.get(task.difference["run_id"], 0.0),
-        default=None,
-    )
-    if pictured is None:
+    if not searched:
         return None
-    image, science = _fetch(pictured, bench)
+    by_image = {task.difference["run_id"]: task for task in searched}
+    strongest = max(found, key=lambda row: abs(row["scorr_peak"]), default=None)
+    shown = next(iter(by_image)) if strongest is None else strongest["difference_run_id"]
+    image, science = _fetch(by_image[shown], bench)
     marks = [
         (row["x_pix"], row["y_pix"], row["is_negative"])
         for row in found
-        if row["difference_run_id"] == pictured.difference["run_id"]
+        if row["difference_run_id"] == shown
     ]
     return difference_panels(science.data, image.reference, image.difference, image.scorr, marks)
 

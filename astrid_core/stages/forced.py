@@ -111,17 +111,18 @@ def plan_forced(
         How long before its first detection an object is measured.
     """
     precovery = dt.timedelta(days=precovery_days)
-    of_fields: dict[str, list[Row]] = defaultdict(list)
+    of_fields: dict[str, list[tuple[dt.datetime | None, Target]]] = defaultdict(list)
     for one in sorted(objects, key=lambda one: str(one["id"])):
-        of_fields[one["field"]].append(one)
+        target = Target(**{field.name: one[field.name] for field in fields(Target)})
+        of_fields[one["field"]].append((one["first_seen"], target))
     digests: dict[tuple[Target, ...], str] = {}
     settings = config_digest({"max_masked_weight": config.max_masked_weight})
     tasks = []
     for run in sorted(difference_runs, key=lambda run: str(run["reference_id"])):
         targets = tuple(
-            Target(**{field.name: one[field.name] for field in fields(Target)})
-            for one in of_fields.get(run["field"], ())
-            if _concerns(one["first_seen"], run["observation_time"], precovery)
+            target
+            for first_seen, target in of_fields.get(run["field"], ())
+            if _concerns(first_seen, run["observation_time"], precovery)
         )
         if not targets:
             continue

@@ -91,8 +91,9 @@ def find_candidates(
     with open_bench(store) as bench:
         stream = NightStream(context, compute(extract, tasks, bench), len(tasks))
         yield dg.Output(stream.files(), "cutouts")
-        preview = _picture(context, tasks, stream, bench)
-    searched = [row["difference_run_id"] for row in stream.rows if row["status"] == "completed"]
+        searched = {row["difference_run_id"] for row in stream.rows if row["status"] == "completed"}
+        shown = [task for task in tasks if task.difference["run_id"] in searched]
+        preview = _picture(context, shown, stream.children, bench)
     records = frame_records(preprocess_runs, difference_runs, stream.rows)
     yield dg.Output(
         [
@@ -101,7 +102,7 @@ def find_candidates(
                 Candidate,
                 stream.children,
                 parent_column="difference_run_id",
-                parent_ids=searched,
+                parent_ids=list(searched),
             ),
         ],
         "candidates",
@@ -120,14 +121,13 @@ def find_candidates(
 
 def _picture(
     context: dg.AssetExecutionContext,
-    tasks: Sequence[ExtractionTask],
-    stream: NightStream,
+    searched: Sequence[ExtractionTask],
+    found: Rows,
     bench: Bench,
 ) -> bytes | None:
     """The night's strongest frame; without it where it cannot be had: it is no result."""
-    searched = {row["run_id"] for row in stream.rows if row["status"] == "completed"}
     try:
-        return picture_strongest(tasks, searched, stream.children, bench)
+        return picture_strongest(searched, found, bench)
     except AstridError as error:
         context.log.warning(f"No picture of the strongest candidate's frame: {error}")
         return None

@@ -1,6 +1,5 @@
 """forced_photometry: the light curves of the known objects of the night's fields."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -75,8 +74,7 @@ def force_photometry(
     todo, done = _split_measured(tasks, ledger, config.force)
     with open_bench(store) as bench:
         stream = NightStream(context, compute(force, todo, bench), len(todo))
-        # Photometry makes rows and no file: the stream is run to its end for those.
-        deque(stream.files(), maxlen=0)
+        stream.drain()
     rows = [*stream.rows, *done]
     images = {row["run_id"]: row for row in epochs}
     names = {row["observation_id"]: row["archive_id"] for row in epochs}

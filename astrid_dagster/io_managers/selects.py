@@ -51,12 +51,9 @@ from dbschema.views import (
 )
 
 _USABLE = ("completed", "degraded")
+_OF_EPOCHS_OBSERVATION = ("archive_id", "night", "field", "filter_band", "observation_time")
 _OF_OBSERVATION = (
-    "archive_id",
-    "night",
-    "field",
-    "filter_band",
-    "observation_time",
+    *_OF_EPOCHS_OBSERVATION,
     "ra",
     "dec",
     "footprint",
@@ -72,8 +69,7 @@ _OF_EPOCH = (
     "sha256",
     "flux_ratio",
 )
-_OF_EPOCHS_OBSERVATION = ("archive_id", "night", "field", "filter_band", "observation_time")
-"""What measuring an image takes, of its run and of its observation."""
+"""What measuring an image takes of its run, beside ``_OF_EPOCHS_OBSERVATION``."""
 
 Rows: TypeAlias = Select[*tuple[Any, ...]]
 Query: TypeAlias = Callable[[Partitions], Rows]

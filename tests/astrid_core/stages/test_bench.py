@@ -1,30 +1,14 @@
 """The bench: what a stage fetches is what was written, or an error that says so."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from astrid_core.errors import BadFitsError, ObjectCorruptError
 from astrid_core.frame import Frame, read_frame, write_frame
 from astrid_core.simulation.pair import PairConfig, simulate_pair
 from astrid_core.stages.bench import Bench
-from astrid_core.storage import ObjectStore
-from tests.conftest import S3Store
 
 KEY = "processed_frames/one.fits"
-
-
-@pytest.fixture
-def bench(s3_empty: S3Store, tmp_path: Path) -> Bench:
-    store = ObjectStore(
-        s3_empty.endpoint,
-        s3_empty.bucket,
-        SecretStr(s3_empty.access_key_id),
-        SecretStr(s3_empty.secret_access_key),
-    )
-    return Bench(store, tmp_path, 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -2,30 +2,22 @@
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from astrid_core.detection.card import read_card
 from astrid_core.detection.config import DetectionConfig
 from astrid_core.detection.registry import shipped
 from astrid_core.detection.unet import RealBogusModel, load_model
-from astrid_core.differencing.aligned import AlignedPair
-from astrid_core.differencing.assemble import AlignmentQuality, assemble_difference
-from astrid_core.differencing.config import DifferenceConfig
-from astrid_core.differencing.difference import DifferenceImage, write_difference
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.cutouts import cut_triplets, cutout_sha256, read_cutouts
 from astrid_core.extraction.extract import extract_candidates
-from astrid_core.frame import Frame, write_frame
-from astrid_core.simulation.pair import PairConfig, simulate_pair
+from astrid_core.simulation.pair import PairConfig
 from astrid_core.stages.bench import Bench
 from astrid_core.stages.detect import DetectionTask, judge, plan_detection
-from astrid_core.storage import ObjectStore
 from tests import rows
-from tests.conftest import S3Store
+from tests.astrid_core.stages.conftest import Pair, store_pair, subtracted
 
 CONFIG = DetectionConfig(device="cpu")
 MODEL = rows.model_row()
@@ -39,40 +31,16 @@ def model() -> RealBogusModel:
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[Frame, DifferenceImage]:
+def pair() -> Pair:
     """Changes too faint for candidates, and a few that are not."""
-    simulated = simulate_pair(PairConfig(seed=8, shape=(300, 320), n_stars=80, snr_range=(4, 7)))
-    aligned = AlignedPair(simulated.science, simulated.reference)
-    quality = AlignmentQuality(flux_ratio=1.0, n_matched=80, registration_rms_pix=0.02)
-    return simulated.science, assemble_difference(aligned, quality, DifferenceConfig())
+    return subtracted(PairConfig(seed=8, shape=(300, 320), n_stars=80, snr_range=(4, 7)))
 
 
 @pytest.fixture
-def bench(s3_empty: S3Store, tmp_path: Path) -> Bench:
-    store = ObjectStore(
-        s3_empty.endpoint,
-        s3_empty.bucket,
-        SecretStr(s3_empty.access_key_id),
-        SecretStr(s3_empty.secret_access_key),
-    )
-    return Bench(store, tmp_path, 1.0)
-
-
-@pytest.fixture
-def task(pair: tuple[Frame, DifferenceImage], bench: Bench) -> DetectionTask:
+def task(pair: Pair, bench: Bench) -> DetectionTask:
     """The task as it reaches the op that has the GPU: planned, and sent as JSON."""
     science, difference = pair
-    observation = rows.observation_row(0)
-    processed = rows.preprocess_row(observation)
-    run = rows.difference_row(processed) | {"night": observation["night"]}
-    write_frame(science, bench.scratch / "science.fits")
-    write_difference(difference, bench.scratch / "difference.fits")
-    processed["sha256"] = bench.store.put_file(
-        processed["processed_fits_path"], bench.scratch / "science.fits"
-    )
-    run["sha256"] = bench.store.put_file(
-        run["difference_fits_path"], bench.scratch / "difference.fits"
-    )
+    processed, run = store_pair(bench, 0, pair)
     found = extract_candidates(difference, science, ExtractionConfig()).candidates
     candidates = [
         rows.candidate_row(
@@ -88,7 +56,7 @@ def task(pair: tuple[Frame, DifferenceImage], bench: Bench) -> DetectionTask:
 
 
 def test_every_detection_has_its_cutout(
-    model: RealBogusModel, pair: tuple[Frame, DifferenceImage], bench: Bench, task: DetectionTask
+    model: RealBogusModel, pair: Pair, bench: Bench, task: DetectionTask
 ) -> None:
     science, difference = pair
     outcome = judge(task, model, bench, CONFIG)

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 import torch
-from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
 from astrid_core.detection.card import Architecture, ModelCard, write_card
@@ -29,7 +28,6 @@ from astrid_core.errors import (
     ObjectCorruptError,
     TrainingRunError,
 )
-from astrid_core.storage import ObjectStore
 from astrid_core.training.closing import close_run
 from astrid_core.training.config import TrainingConfig
 from astrid_core.training.promotion import revert
@@ -81,12 +79,7 @@ def place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Workplace]:
     monkeypatch.chdir(tmp_path)  # MLflow's artifact root is relative
-    store = ObjectStore(
-        s3_empty.endpoint,
-        s3_empty.bucket,
-        SecretStr(s3_empty.access_key_id),
-        SecretStr(s3_empty.secret_access_key),
-    )
+    store = s3_empty.open()
     engine = make_engine(migrated_url)
     shutil.copyfile(empty_mlflow, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
