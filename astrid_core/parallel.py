@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import connection, forkserver
 from typing import TypeVar
@@ -35,6 +36,31 @@ def threads_allowed() -> int:
     """
     asked = os.environ.get(_THREAD_LIMITS[0], "")
     return int(asked) if asked.isdecimal() and int(asked) > 0 else len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class FramePool:
+    """How frames are spread over processes: :func:`map_frames` with its options.
+
+    Attributes
+    ----------
+    workers
+        Number of processes; 0 computes in this process.
+    preload
+        Modules the workers share, imported once: those of this process's first pool.
+    """
+
+    workers: int = 0
+    preload: tuple[str, ...] = ()
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[tuple[Item, Result | WorkerDiedError], None, None]:
+        """Apply a function to each item; see :func:`map_frames`."""
+        return map_frames(function, items, self.workers, self.preload)
+
+
+IN_THIS_PROCESS = FramePool()
 
 
 def map_frames(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from astrid_core.differencing.registration_config import PhotometryConfig, RegistrationConfig
 from astrid_core.preprocessing.config import PsfConfig
 
-DIFFERENCE_VERSION = "4"
+DIFFERENCE_VERSION = "5"
 """Code version of this stage: part of every difference run's id."""
 
 

@@ -1,10 +1,11 @@
 """The interpolation kernel: a windowed sinc, tabulated, and its phase between pixels."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import i0
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -31,8 +32,27 @@ def kernel(t: NDArray[Any], stretch: float = 1.0, lobes: int = LOBES) -> F64:
         return np.maximum(1.0 - np.abs(np.asarray(t, dtype=np.float64)) / stretch, 0.0)
     u = np.asarray(t, dtype=np.float64) / stretch
     inside = np.maximum(1 - (u / LOBES) ** 2, 0.0)
-    window = np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA)
+    window = i0(_BETA * np.sqrt(inside)) / i0(_BETA)
     return np.where(np.abs(u) < LOBES, np.sinc(u) * window, 0.0)
+
+
+def tabulated_kernel(t: F64, stretch: float) -> F64:
+    """:func:`kernel` within 1e-7 of its peak, at a tenth of its time."""
+    values, steps = _kernel_table()
+    at = np.abs(t) * (_PHASES / stretch)
+    np.minimum(at, float(LOBES * _PHASES), out=at)
+    entry = at.astype(np.intp)
+    at -= entry
+    at *= steps.take(entry)
+    at += values.take(entry)
+    return at
+
+
+@cache
+def _kernel_table() -> tuple[F64, F64]:
+    """The kernel at 0, 1/_PHASES, … LOBES px, and the step from each value to the next."""
+    values = kernel(np.arange(LOBES * _PHASES + 1) / _PHASES)
+    return values, np.diff(values, append=0.0)
 
 
 @lru_cache(maxsize=16)

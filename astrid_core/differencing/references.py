@@ -33,7 +33,7 @@ __all__ = [
     "build_reference",
 ]
 
-REFERENCE_VERSION = "4"
+REFERENCE_VERSION = "5"
 """Code version of this stage: part of every reference run's id."""
 
 FrameSource = Frame | Callable[[], Frame]

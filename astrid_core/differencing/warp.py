@@ -12,7 +12,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from astrid_core.differencing.kernels import LOBES, kernel
+from astrid_core.differencing.kernels import LOBES, tabulated_kernel
 from astrid_core.differencing.resample import (
     TILE,
     Geometry,
@@ -200,7 +200,8 @@ def kernel_autocovariance(geometry: Geometry) -> F64:
     for axis in range(2):
         here = phases[:, axis, None, None, None]
         there = here + move[axis][..., None]
-        stamp *= (kernel(here - taps, stretch) * kernel(there - taps, stretch)).sum(axis=-1)
+        both = tabulated_kernel(here - taps, stretch) * tabulated_kernel(there - taps, stretch)
+        stamp *= both.sum(axis=-1)
     mean = stamp.mean(axis=0)
     return np.asarray(mean / mean.sum())
 

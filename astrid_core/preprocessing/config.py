@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PREPROCESS_VERSION = "2"
+PREPROCESS_VERSION = "3"
 """Code version of this stage: part of every preprocess run's id."""
 
 

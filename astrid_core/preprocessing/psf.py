@@ -22,7 +22,6 @@ from astrid_core.preprocessing.shapes import (
 from astrid_core.preprocessing.shift import shift_stamps
 from astrid_core.preprocessing.starfit import (
     StarSet,
-    centred,
     cut_stars,
     fit_positions,
     solve_terms,
@@ -134,7 +133,7 @@ def _moffat_stamp(stars: StarSet) -> NDArray[np.float64]:
     filled = np.where(valid, stars.pixels, 0.0) / stars.flux[:, None, None]
     aligned = shift_stamps(filled, -stars.dx, -stars.dy)
     stack = np.median(aligned, axis=0) if len(aligned) > 2 else aligned.mean(axis=0)
-    return centred(fit_moffat(stack))
+    return fit_moffat(stack)
 
 
 def _refine(

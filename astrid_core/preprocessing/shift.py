@@ -37,7 +37,8 @@ def _matrices(shift: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     offset = np.arange(-reach, reach + 1)
     distance = offset[None, :] - shift[:, None]
     taps = np.where(np.abs(distance) < _LOBES, np.sinc(distance) * np.sinc(distance / _LOBES), 0.0)
-    taps /= taps.sum(axis=1, keepdims=True)
+    bordered = np.zeros((len(taps), 2 * reach + 3))
+    np.divide(taps, taps.sum(axis=1, keepdims=True), out=bordered[:, 1:-1])
     index = np.arange(size)
     lag = np.clip(index[:, None] - index[None, :] + reach + 1, 0, 2 * reach + 2)
-    return np.pad(taps, ((0, 0), (1, 1)))[:, lag]
+    return bordered[:, lag]

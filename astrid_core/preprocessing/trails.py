@@ -6,7 +6,9 @@ along it: brighter than all its surroundings, piece by piece, over much of the f
 evenly so. Chains of stars fail the first, a star's spike the last.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,14 +99,12 @@ def find_trails(
 def _strongest_lines(scaled: NDArray[Any], limit: float) -> list[_Line]:
     """Lines that most exceed their parallel neighbours, in the spread of all lines."""
     binned, factor = _binned(scaled)
-    y, x = np.nonzero(np.isfinite(binned))
-    values = binned[y, x]
-    reach = int(np.ceil(np.hypot(*binned.shape)))
-    angles = np.arange(_ANGLES) * np.pi / _ANGLES
+    is_bad = ~np.isfinite(binned).ravel()
+    values, bad = np.where(is_bad, 0.0, binned.ravel()), np.flatnonzero(is_bad)
+    bundles, reach = _lines_through(binned.shape), _reach(binned.shape)
     scores = np.zeros((_ANGLES, 2 * reach + 2))
-    for k, angle in enumerate(angles):
-        index = np.rint(x * np.cos(angle) + y * np.sin(angle)).astype(np.intp) + reach
-        n = np.bincount(index, minlength=2 * reach + 2).astype(np.float64)
+    for k, (index, n_all) in enumerate(zip(*bundles, strict=True)):
+        n = n_all - np.bincount(index[bad], minlength=2 * reach + 2)
         total = np.bincount(index, weights=values, minlength=2 * reach + 2)
         mean = total / np.maximum(n, 1.0)
         sides = uniform_filter1d(mean, 9, mode="nearest")
@@ -116,11 +116,37 @@ def _strongest_lines(scaled: NDArray[Any], limit: float) -> list[_Line]:
         significance = float(scores[k, peak]) / max(spread, 1e-9)
         if significance < limit:
             break
-        angle = float(angles[k])
+        angle = k * np.pi / _ANGLES
         centre = 0.5 * (factor - 1) * (np.cos(angle) + np.sin(angle))
         lines.append(_Line(angle, float((peak - reach) * factor + centre)))
         _forget(scores, k, peak - reach, reach)
     return lines
+
+
+def _reach(shape: tuple[int, ...]) -> int:
+    """No pixel of the plane is farther from its first."""
+    return math.ceil(math.hypot(*shape))
+
+
+@lru_cache(maxsize=4)
+def _lines_through(shape: tuple[int, ...]) -> tuple[NDArray[np.int16], F64]:
+    """The lines through each pixel, at all angles, and how many pixels are on each line.
+
+    The same for all planes of a shape, and most of what a transform costs.
+
+    Returns
+    -------
+    lines, counts
+        (angles, pixels) distance from the first pixel plus the reach, and (angles, lines).
+    """
+    y, x = np.indices(shape, dtype=np.float64).reshape(2, -1)
+    angles = np.arange(_ANGLES)[:, None] * np.pi / _ANGLES
+    lines = np.rint(x * np.cos(angles) + y * np.sin(angles)).astype(np.int16)
+    lines += np.int16(_reach(shape))
+    width = 2 * _reach(shape) + 2
+    counts = np.stack([np.bincount(at, minlength=width) for at in lines]).astype(np.float64)
+    lines.flags.writeable = counts.flags.writeable = False
+    return lines, counts
 
 
 def _forget(scores: F64, k: int, rho: int, reach: int) -> None:

@@ -1,24 +1,29 @@
 """The simulated survey, behind the same protocol as any archive.
 
-Exposures are rendered one at a time into a temporary folder and removed when the next is
-asked for. The truth is not in them: :mod:`astrid_core.simulation.truth` recomputes it.
+Exposures are rendered into a temporary folder, a few ahead where there are processes to do
+it, and removed when the next is asked for. The truth is not in them:
+:mod:`astrid_core.simulation.truth` recomputes it.
 """
 
 import datetime as dt
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from astropy.io import fits
 from pydantic import ValidationError
 
-from astrid_core.errors import ConfigurationError
+from astrid_core.errors import ConfigurationError, WorkerDiedError
 from astrid_core.frame import write_hdus
+from astrid_core.parallel import IN_THIS_PROCESS, FramePool
 from astrid_core.simulation.config import FILTERS, Filter, SceneConfig
 from astrid_core.simulation.scene import SimulatedExposure, render_exposure
 from astrid_core.surveys.config import SurveyConfig
-from astrid_core.surveys.protocol import SourceFile
+from astrid_core.surveys.protocol import SourceFile, UnfetchedFile
 
 _NAME = re.compile(r"sim-f(?P<field>\d{2,3})-(?P<night>\d{8})-(?P<filter>[griz])\.fits")
 
@@ -26,14 +31,20 @@ _NAME = re.compile(r"sim-f(?P<field>\d{2,3})-(?P<night>\d{8})-(?P<filter>[griz])
 class SimulatedSurvey:
     """A survey whose archive is a seed.
 
+    Parameters
+    ----------
+    pool
+        The processes that render.
+
     Raises
     ------
     ConfigurationError
         If the survey's ``simulated`` options are not a valid :class:`SceneConfig`.
     """
 
-    def __init__(self, config: SurveyConfig) -> None:
+    def __init__(self, config: SurveyConfig, pool: FramePool = IN_THIS_PROCESS) -> None:
         self._config = config
+        self._pool = pool
         self._scene = scene_of(config)
 
     @property
@@ -50,16 +61,22 @@ class SimulatedSurvey:
         """Reference and science nights, ascending."""
         return list(self._scene.nights)
 
-    def files(self, night: dt.date) -> Iterator[SourceFile]:
-        """Exposures of a night, field by field; each file lives until the next is asked for."""
+    def files(self, night: dt.date) -> Iterator[SourceFile | UnfetchedFile]:
+        """Exposures of a night, field by field; each file lives until the next is asked for.
+
+        One whose process died, out of memory say, is an :class:`UnfetchedFile`.
+        """
         if night not in self._scene.nights:
             return
+        exposures = product(range(self._scene.n_fields), self._scene.filters)
         with tempfile.TemporaryDirectory(prefix="astrid-simulated-") as folder:
-            for field_index in range(self._scene.n_fields):
-                for band in self._scene.filters:
+            render = partial(_render, scene=self._scene, night=night, folder=Path(folder))
+            with closing(self._pool.map(render, exposures)) as rendered:
+                for (field_index, band), path in rendered:
                     name = archive_name(field_index, night, band)
-                    path = Path(folder) / name
-                    write_exposure(render_exposure(self._scene, field_index, night, band), path)
+                    if isinstance(path, WorkerDiedError):
+                        yield UnfetchedFile(name=name, error=path)
+                        continue
                     yield SourceFile(name=name, path=path)
                     path.unlink(missing_ok=True)
 
@@ -104,6 +121,13 @@ def parse_archive_name(name: str) -> tuple[int, dt.date, Filter] | None:
         return None
     band = next(known for known in FILTERS if known == match["filter"])
     return int(match["field"]), night, band
+
+
+def _render(exposure: tuple[int, Filter], scene: SceneConfig, night: dt.date, folder: Path) -> Path:
+    """Render an exposure of a night, given by field and filter, into a folder."""
+    path = folder / archive_name(exposure[0], night, exposure[1])
+    write_exposure(render_exposure(scene, exposure[0], night, exposure[1]), path)
+    return path
 
 
 def write_exposure(exposure: SimulatedExposure, path: Path) -> None:

@@ -1,6 +1,7 @@
 """From configuration to a survey: the one place that knows the adapters."""
 
 from astrid_core.errors import ConfigurationError
+from astrid_core.parallel import IN_THIS_PROCESS, FramePool
 from astrid_core.remote.session import ArchiveSession
 from astrid_core.surveys.archive.listing import Lister
 from astrid_core.surveys.archive.mast_config import Cone
@@ -11,8 +12,13 @@ from astrid_core.surveys.protocol import Survey
 from astrid_core.surveys.ranges import NightRange
 
 
-def open_survey(config: SurveyConfig) -> Survey:
+def open_survey(config: SurveyConfig, pool: FramePool = IN_THIS_PROCESS) -> Survey:
     """Open a survey with the adapter its configuration names.
+
+    Parameters
+    ----------
+    pool
+        The processes that may compute its files, where they are computed: simulated ones.
 
     Raises
     ------
@@ -37,7 +43,7 @@ def open_survey(config: SurveyConfig) -> Survey:
         return ArchiveSurvey(config, IvoaFinder)
     from astrid_core.simulation.survey import SimulatedSurvey
 
-    return SimulatedSurvey(config)
+    return SimulatedSurvey(config, pool)
 
 
 def open_lister(config: SurveyConfig, session: ArchiveSession, place: Cone) -> Lister:

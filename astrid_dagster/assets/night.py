@@ -21,7 +21,7 @@ import dagster as dg
 from pydantic import Field
 
 from astrid_core.errors import WorkerDiedError
-from astrid_core.parallel import map_frames
+from astrid_core.parallel import FramePool
 from astrid_core.settings import get_settings
 from astrid_core.stages.bench import Bench
 from astrid_core.stages.outcome import Outcome, Row, failure_row
@@ -155,13 +155,18 @@ class NightStream:
             log.info(f"{done} of {self._total if self._total is not None else '?'} frames")
 
 
+def frame_pool() -> FramePool:
+    """The worker processes of this machine, which have the stages imported."""
+    return FramePool(get_settings().workers, _PRELOAD)
+
+
 def compute(
     stage: Callable[..., Outcome], tasks: Sequence[SomeTask], bench: Bench
 ) -> Iterator[Outcome]:
     """Run a stage's tasks in the worker pool, in order."""
     # The core's own function travels to the workers: one of this package would bring Dagster.
     work = partial(stage, bench=bench)
-    for task, result in map_frames(work, tasks, get_settings().workers, _PRELOAD):
+    for task, result in frame_pool().map(work, tasks):
         if isinstance(result, WorkerDiedError):
             yield Outcome(failure_row(task.row, result))
         else:

@@ -22,6 +22,7 @@ from astrid_dagster.assets.night import (
     Stream,
     describe,
     fits_out,
+    frame_pool,
     summary_check,
     summary_spec,
     table_out,
@@ -75,7 +76,7 @@ class IngestConfig(dg.Config):
 def ingest(context: dg.AssetExecutionContext, config: IngestConfig) -> Stream:
     """Ingest every file the survey lists for the night; a bad file is recorded, not fatal."""
     part = survey_night(context)
-    survey = open_survey(part.survey)
+    survey = open_survey(part.survey, frame_pool())
     max_frame_mpix = get_settings().max_frame_mpix
     if config.only is None:
         outcomes = ingest_night(survey, part.night, max_frame_mpix)

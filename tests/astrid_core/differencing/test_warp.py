@@ -11,7 +11,7 @@ from registration_frames import exposure, paint, random_stars
 from scipy.ndimage import map_coordinates
 
 from astrid_core.differencing import resample as resampling
-from astrid_core.differencing.kernels import LOBES, kernel
+from astrid_core.differencing.kernels import LOBES, kernel, tabulated_kernel
 from astrid_core.differencing.resample import make_plan, measure_geometry, resample
 from astrid_core.differencing.transform import Polynomial, invert
 from astrid_core.differencing.warp import filled_planes, kernel_autocovariance, warp_frame
@@ -49,6 +49,12 @@ CASES = [
     Affine.of(angle_deg=23.0, dx=-4.2, dy=3.7),
     Affine(Polynomial.affine(np.array([[-1.0, 0.001], [0.001, 1.0]]), np.array([256.3, 0.8]))),
 ]
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.7])
+def test_the_kernel_by_its_table_is_the_kernel(stretch: float) -> None:
+    t = np.linspace(-1.2 * LOBES * stretch, 1.2 * LOBES * stretch, 100_001)
+    assert tabulated_kernel(t, stretch) == pytest.approx(kernel(t, stretch), abs=3e-7)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(np.round(case.mapping.terms, 2)[0]))

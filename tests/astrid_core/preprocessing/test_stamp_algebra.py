@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrid_core.preprocessing.moffat import fit_moffat, moffat_stamp
+from astrid_core.preprocessing.moffat import fit_moffat, moffat_slopes, moffat_stamp
 from astrid_core.preprocessing.shapes import cut_stamps, stamp_fwhm
 from astrid_core.preprocessing.shift import shift_stamps
 
@@ -32,6 +32,28 @@ def test_moffat_fit_recovers_its_own_stamp(fwhm: float, beta: float, g: float) -
     centred = moffat_stamp(41, fwhm, beta, g, -g / 2)
     fitted = fit_moffat(truth * 37.0)
     assert fitted == pytest.approx(centred / centred.sum(), abs=2e-3 * centred.max())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    fwhm=st.floats(1.2, 7.0),
+    beta=st.floats(1.5, 8.0),
+    g1=st.floats(-0.4, 0.4),
+    g2=st.floats(-0.4, 0.4),
+    dx=shifts,
+    dy=shifts,
+)
+def test_slopes_are_those_of_the_stamp(
+    fwhm: float, beta: float, g1: float, g2: float, dx: float, dy: float
+) -> None:
+    at = np.array([fwhm, beta, g1, g2, dx, dy])
+    stamp, slopes = moffat_slopes(21, *at)
+    assert stamp == pytest.approx(moffat_stamp(21, *at), rel=1e-12)
+    for which, slope in enumerate(slopes):
+        step = np.zeros(6)
+        step[which] = 1e-5
+        rise = moffat_stamp(21, *(at + step)) - moffat_stamp(21, *(at - step))
+        assert slope == pytest.approx(rise / 2e-5, abs=1e-6 * stamp.max())
 
 
 def test_fwhm_of_a_stamp_is_that_of_the_continuous_profile() -> None:

@@ -1,6 +1,9 @@
 """The simulated survey as an archive: lazy, reproducible, ingestible, silent on the truth."""
 
 import datetime as dt
+import os
+import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,14 +11,15 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrid_core.errors import ConfigurationError
+from astrid_core.errors import ConfigurationError, WorkerDiedError
 from astrid_core.identity import sha256_file
+from astrid_core.parallel import IN_THIS_PROCESS, FramePool
 from astrid_core.simulation.config import FILTERS
 from astrid_core.simulation.scene import render_exposure
 from astrid_core.simulation.survey import SimulatedSurvey, archive_name, parse_archive_name
 from astrid_core.surveys.config import ReferenceSet, SurveyConfig, load_surveys
 from astrid_core.surveys.ingest import ingest_file
-from astrid_core.surveys.protocol import Survey
+from astrid_core.surveys.protocol import SourceFile, Survey, UnfetchedFile
 from astrid_core.surveys.registry import open_survey
 
 NIGHT = dt.date(2025, 9, 11)
@@ -32,6 +36,22 @@ def survey_config(**options: object) -> SurveyConfig:
     )
 
 
+class DiesOnTheSecond(FramePool):
+    """A pool of one process, which the second exposure kills whenever it is tried."""
+
+    def __init__(self) -> None:
+        super().__init__(workers=1)
+
+    def map(self, function, items):
+        return super().map(partial(render_or_die, render=function), items)
+
+
+def render_or_die(exposure, render):
+    if exposure[0] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return render(exposure)
+
+
 def test_files_are_rendered_one_at_a_time_and_removed() -> None:
     survey = SimulatedSurvey(survey_config())
     paths, names = [], []
@@ -42,6 +62,25 @@ def test_files_are_rendered_one_at_a_time_and_removed() -> None:
         names.append(source.name)
     assert names == ["sim-f00-20250911-r.fits", "sim-f01-20250911-r.fits"]
     assert not paths[-1].parent.exists()
+
+
+def test_processes_render_the_same_files() -> None:
+    def digests(pool: FramePool) -> dict[str, str]:
+        files = SimulatedSurvey(survey_config(n_fields=5), pool).files(NIGHT)
+        return {file.name: sha256_file(file.path) for file in files}
+
+    alone = digests(IN_THIS_PROCESS)
+    assert list(digests(FramePool(workers=2)).items()) == list(alone.items())
+    assert len(set(alone.values())) == 5
+
+
+def test_an_exposure_whose_process_dies_is_a_file_that_did_not_come() -> None:
+    files = SimulatedSurvey(survey_config(n_fields=3), DiesOnTheSecond()).files(NIGHT)
+    first, second, third = ((file, type(file)) for file in files)
+    assert (first[1], third[1]) == (SourceFile, SourceFile)
+    assert isinstance(second[0], UnfetchedFile)
+    assert second[0].name == "sim-f01-20250911-r.fits"
+    assert isinstance(second[0].error, WorkerDiedError)
 
 
 def test_leaving_early_removes_the_folder_too() -> None:
