@@ -21,7 +21,15 @@ CHANNELS = ("science", "reference", "difference", "validity")
 
 
 class Architecture(BaseModel):
-    """Constructor of the network and its arguments."""
+    """Constructor of the network and its arguments.
+
+    Attributes
+    ----------
+    constructor
+        The class that the tensors are named for; see :class:`~astrid_core.detection.network.UNet`.
+    features
+        Feature maps of the five levels, finest first, and of the last layer but one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks.nets import BasicUNet
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from astrid_core.detection.augment import Windows, augmented, window
 from astrid_core.detection.card import Architecture
 from astrid_core.detection.learner import Learner
+from astrid_core.detection.network import UNet
 from astrid_core.detection.shards import IGNORED, MIN_REAL_SNR, Shard
 from astrid_core.detection.unet import build_network
 
@@ -77,7 +77,7 @@ def train(
     config: FitConfig,
     device: torch.device,
     report: Callable[[int, float], None],
-) -> BasicUNet:
+) -> UNet:
     """Train a network; the same shards, seed and machine give the same weights on a CPU.
 
     Parameters

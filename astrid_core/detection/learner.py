@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks.nets import BasicUNet
 
 from astrid_core.detection.augment import Windows
 from astrid_core.detection.loss import realbogus_loss
+from astrid_core.detection.network import UNet
 from astrid_core.detection.unet import copied_weights
 
 _WARM_UP = 0.1
@@ -28,7 +28,7 @@ class Learner:
 
     def __init__(
         self,
-        network: BasicUNet,
+        network: UNet,
         device: torch.device,
         *,
         steps: int,

@@ -1,8 +1,9 @@
 """The real/bogus network and its weights.
 
 What belongs here: building the U-Net a model card describes, reading and writing its
-weights, choosing the device. What does not: input planes (``planes``), windows
-(``windows``), what a score means (``scoring``), which weights are in force (``registry``).
+weights, choosing the device. What does not: its layers (``network``), input planes
+(``planes``), windows (``windows``), what a score means (``scoring``), which weights are in
+force (``registry``).
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from monai.networks.nets import BasicUNet
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from astrid_core.detection.card import CHANNELS, RETRAIN, Architecture, ModelCard, verify_weights
+from astrid_core.detection.network import UNet
 from astrid_core.errors import ModelIntegrityError, ModelUnavailableError
 from astrid_core.identity import sha256_file
 
@@ -63,19 +64,9 @@ def logits_of(network: torch.nn.Module, device: torch.device, windows: F32, batc
     return out
 
 
-def build_network(architecture: Architecture) -> BasicUNet:
-    """Untrained network: MONAI ``BasicUNet`` in two dimensions with GroupNorm.
-
-    GroupNorm and not BatchNorm, because a candidate's score must not depend on the
-    candidates that happen to share its batch.
-    """
-    return BasicUNet(
-        spatial_dims=2,
-        in_channels=len(CHANNELS),
-        out_channels=1,
-        features=architecture.features,
-        norm=("group", {"num_groups": architecture.groups}),
-    )
+def build_network(architecture: Architecture) -> UNet:
+    """Untrained network of an architecture."""
+    return UNet(len(CHANNELS), architecture.features, architecture.groups)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks.nets import BasicUNet
 from sklearn.metrics import average_precision_score
 
 from astrid_core.detection.card import Architecture
 from astrid_core.detection.learner import Learner
+from astrid_core.detection.network import UNet
 from astrid_core.detection.unet import build_network, logits_of
 from astrid_core.errors import DatasetQualityError
 from astrid_core.identity import config_digest
@@ -70,7 +70,7 @@ class Fitted:
         Of every step's batch, from the first.
     """
 
-    network: BasicUNet
+    network: UNet
     losses: tuple[float, ...]
     validations: tuple[Validation, ...]
     best_step: int
