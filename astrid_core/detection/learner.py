@@ -36,8 +36,7 @@ class Learner:
         weight_decay: float,
         mixed_precision: bool = False,
     ) -> None:
-        # Channels last: a fifth faster on CPUs, the same numbers.
-        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.network = network.move_to(device).train()
         self.device = device
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=learning_rate, weight_decay=weight_decay

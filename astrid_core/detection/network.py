@@ -51,6 +51,11 @@ class UNet(nn.Module):
         self.upcat_1 = _Up(level_1, level_1, level_0, last, groups)
         self.final_conv = nn.Conv2d(last, 1, kernel_size=1)
 
+    def move_to(self, device: torch.device) -> "UNet":
+        """The network itself, on a device, channels last: a fifth faster on CPUs."""
+        # torch's types know no memory format here; its documentation does.
+        return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Log-odds (n, 1, ny, nx) of planes (n, n_planes, ny, nx)."""
         at_0 = self.conv_0(planes)
