@@ -37,7 +37,7 @@ def kernel(t: NDArray[Any], stretch: float = 1.0, lobes: int = LOBES) -> F64:
 
 
 def tabulated_kernel(t: F64, stretch: float) -> F64:
-    """:func:`kernel` within 1e-7 of its peak, at a tenth of its time."""
+    """:func:`kernel` within 3e-7 of its peak, at a tenth of its time."""
     values, steps = _kernel_table()
     at = np.abs(t) * (_PHASES / stretch)
     np.minimum(at, float(LOBES * _PHASES), out=at)

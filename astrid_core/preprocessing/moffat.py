@@ -67,8 +67,7 @@ def moffat_slopes(
     norm, round_ = 1 - g1**2 - g2**2, 1 + g1**2 + g2**2
     squares, difference, product = by_xx + by_yy, by_xx - by_yy, 2 * by_xy
     by_q = (round_ * squares - 2 * g1 * difference - 2 * g2 * product) / norm
-    of_alpha2 = -(stamp + by_q)
-    """Slope by ln α²: the amplitude's, and q's in units of α²."""
+    of_alpha2 = -(stamp + by_q)  # by ln α²: the amplitude's, and q's in units of α²
     root = 2 ** (1 / beta)
     by_beta = stamp / (beta - 1) - logarithm + of_alpha2 * root * np.log(2) / (root - 1) / beta**2
     slopes = [
