@@ -1,8 +1,8 @@
 """A process pool for frames: bounded, ordered, and gone when its parent is.
 
-Workers are forked from a clean server process (``forkserver``) that never loads torch or
-Dagster, use one BLAS thread each, and at most ``workers + 1`` frames are in flight, so
-that peak memory is set by a frame, not by a night.
+Workers are forked from a clean server process (``forkserver``) that loads what they share and
+no more, use one thread each, and at most ``workers + 1`` frames are in flight, so that peak
+memory is set by a frame, not by a night.
 """
 
 import multiprocessing as mp

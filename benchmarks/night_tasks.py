@@ -11,7 +11,6 @@ import dagster as dg
 from sqlalchemy import select
 
 from astrid_core.detection.config import DetectionConfig
-from astrid_core.detection.unet import load_model
 from astrid_core.differencing.config import DifferenceConfig
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.preprocessing.config import PreprocessConfig
@@ -19,7 +18,7 @@ from astrid_core.settings import get_settings
 from astrid_core.stages.calibration import CalibrationSet
 from astrid_core.stages.candidates import extract, plan_extraction
 from astrid_core.stages.defectmaps import build_defect_maps, look, plan_looks
-from astrid_core.stages.detect import judge, plan_detection
+from astrid_core.stages.detect import plan_detection
 from astrid_core.stages.difference import difference, plan_differences
 from astrid_core.stages.ingest import ingest_night
 from astrid_core.stages.outcome import Outcome, Row
@@ -27,8 +26,9 @@ from astrid_core.stages.preprocess import plan_preprocessing, preprocess
 from astrid_core.storage import ObjectStore
 from astrid_core.surveys.registry import open_survey
 from astrid_dagster.assets import NIGHT_ASSETS
+from astrid_dagster.assets.detections import judged
 from astrid_dagster.assets.forced import force_photometry
-from astrid_dagster.assets.night import compute, open_bench
+from astrid_dagster.assets.night import compute, frame_pool, open_bench
 from astrid_dagster.assets.objects import associate_objects
 from astrid_dagster.assets.observations import ingest
 from astrid_dagster.assets.processed import processed
@@ -71,7 +71,7 @@ def through_dagster() -> dict[str, float]:
 
 def direct() -> dict[str, float]:
     """The same stages on the same store and pool, without Dagster and without rows."""
-    survey = open_survey(configured_surveys().surveys["simulated"])
+    survey = open_survey(configured_surveys().surveys["simulated"], frame_pool())
     name, night = survey.config.name, dt.date.fromisoformat(SCIENCE_NIGHT)
     with DatabaseResource().engine().connect() as connection:
         found = connection.execute(select(current_reference_frames)).mappings()
@@ -100,12 +100,10 @@ def direct() -> dict[str, float]:
             keep(store, outcome)
             candidates += outcome.children
         detection = DetectionConfig()
-        model = load_model(champion.weights, champion.card, champion.sha256, detection.device)
         judgements = plan_detection(
             name, images, frames, candidates, champion.model_id, champion.sha256, detection
         )
-        for task in judgements:
-            keep(store, judge(task, model, bench, detection))
+        run(store, judged(judgements, bench, champion, detection))
     return {"wall_s": time.perf_counter() - begun, "n_frames": len(judgements)}
 
 

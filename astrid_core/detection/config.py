@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DETECTION_VERSION = "4"
+DETECTION_VERSION = "5"
 """Enters the id of every model run: raise it when the same inputs may score differently."""
 
 

@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -70,7 +70,7 @@ class ChampionRef:
     version: str
     sha256: str
     weights: Path
-    card: ModelCard
+    card: ModelCard = field(hash=False)
     model_id: UUID
     mlflow_run_id: str | None
 

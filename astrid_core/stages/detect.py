@@ -5,7 +5,8 @@ Every detection has a cutout: a candidate's is the candidate's own, a component'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
@@ -17,6 +18,7 @@ from astrid_core.stages.cutting import stage_cutouts
 from astrid_core.stages.outcome import Outcome, Row, Success, attempt
 
 if TYPE_CHECKING:
+    from astrid_core.detection.registry import ChampionRef
     from astrid_core.detection.scoring import ScoredSource
     from astrid_core.detection.unet import RealBogusModel
 
@@ -118,18 +120,53 @@ def _judged_candidate(row: Row) -> JudgedCandidate:
     return JudgedCandidate(**values | {"id": str(row["id"])})
 
 
+@lru_cache(maxsize=1)
+def load_champion(
+    champion: "ChampionRef", device: Literal["auto", "cpu", "cuda"]
+) -> "RealBogusModel":
+    """The champion's network, loaded once by every process that judges.
+
+    Raises
+    ------
+    ModelIntegrityError, ModelUnavailableError
+        As :func:`astrid_core.detection.unet.load_model` does.
+    """
+    # Imported here: torch takes seconds, and planning a night needs none of it.
+    from astrid_core.detection.unet import load_model
+
+    return load_model(champion.weights, champion.card, champion.sha256, device)
+
+
+def judging_device(wanted: Literal["auto", "cpu", "cuda"], champion: "ChampionRef") -> str:
+    """Type of the device that a process judges on; on a CPU the champion is loaded by then.
+
+    Raises
+    ------
+    ModelIntegrityError, ModelUnavailableError
+        As :func:`astrid_core.detection.unet.load_model` does.
+    """
+    from astrid_core.detection.unet import choose_device  # torch: see load_champion
+
+    device = choose_device(wanted).type
+    if device == "cpu":
+        load_champion(champion, "cpu")
+    return device
+
+
 def judge(
-    task: DetectionTask, model: "RealBogusModel", bench: Bench, config: DetectionConfig
+    task: DetectionTask, bench: Bench, champion: "ChampionRef", config: DetectionConfig
 ) -> Outcome:
     """Judge one difference image; children are its ``detections`` rows."""
-    return attempt(task.row, lambda: _compute(task, model, bench, config))
+    return attempt(
+        task.row,
+        lambda: _compute(task, load_champion(champion, config.device), bench, config),
+    )
 
 
 def _compute(
     task: DetectionTask, model: "RealBogusModel", bench: Bench, config: DetectionConfig
 ) -> Success:
-    # Imported here: torch takes seconds, and planning a night needs none of it.
-    from astrid_core.detection.scoring import detect
+    from astrid_core.detection.scoring import detect  # torch: see load_champion
 
     science = bench.frame(*task.science)
     difference = bench.difference(*task.difference)

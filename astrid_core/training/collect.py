@@ -305,13 +305,13 @@ class Collection:
     Attributes
     ----------
     report
-        Told how many of how many frames are done.
+        Told how many frames are done.
     """
 
     plan: CollectionPlan
     bench: Bench
     workers: int
-    report: Callable[[int, int], None]
+    report: Callable[[int], None]
     records: list[SampleRecord] = field(default_factory=list)
     qualities: list[float] = field(default_factory=list)
     shards: list[Shard] = field(default_factory=list)
@@ -339,7 +339,7 @@ class Collection:
                     self._add(cut)
                 if len(self._images) >= SHARD_SAMPLES:
                     yield from self._close_shard()
-                self.report(number, len(tasks))
+                self.report(number)
         yield from self._close_shard()
         if not any(record.label_source != "injection" for record in self.records):
             problems = "; ".join(sorted(self._unreadable))

@@ -10,20 +10,26 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import dagster as dg
 
 from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
-from astrid_core.stages.detect import DetectionTask, judge, plan_detection
+from astrid_core.detection.registry import ChampionRef
+from astrid_core.errors import WorkerDiedError
+from astrid_core.stages.bench import Bench
+from astrid_core.stages.detect import DetectionTask, judge, judging_device, plan_detection
 from astrid_core.stages.outcome import Outcome
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
+    JUDGING,
     FrameConfig,
     NightStream,
     Rows,
+    compute,
     describe,
+    frame_pool,
     open_bench,
     split_completed,
     stored,
@@ -32,9 +38,6 @@ from astrid_dagster.io_managers.values import StoredObjects, TableRows
 from astrid_dagster.partitions import survey_night, survey_nights
 from astrid_dagster.resources import ChampionResource, RunLedger, StoreResource
 from dbschema.models import Base, Detection, Model, ModelRun
-
-if TYPE_CHECKING:
-    from astrid_core.detection.unet import RealBogusModel
 
 
 @dg.op(
@@ -92,20 +95,30 @@ def score_with_unet(
     outcomes: Iterator[Outcome] = iter(())
     with open_bench(store) as bench:
         if todo:
-            model = _load(champion, plan["model"]["version"], config)
-            context.log.info(f"{len(todo)} difference images on {model.device}")
-            outcomes = map(partial(judge, model=model, bench=bench, config=config), todo)
+            context.log.info(f"{len(todo)} difference images to judge")
+            reference = champion.fetch(plan["model"]["version"])
+            outcomes = judged(todo, bench, reference, config)
         stream = NightStream(context, outcomes, len(todo))
         yield dg.Output(stream.files(), "cutouts")
     yield dg.Output(_jsonable({"runs": stream.rows, "detections": stream.children}), "scored")
 
 
-def _load(champion: ChampionResource, version: str, config: DetectionConfig) -> "RealBogusModel":
-    # Imported here: torch takes seconds, and only one op needs it.
-    from astrid_core.detection.unet import load_model
+def judged(
+    todo: list[DetectionTask], bench: Bench, champion: ChampionRef, config: DetectionConfig
+) -> Iterator[Outcome]:
+    """Judgements in order: on a GPU all by this process, on CPUs by the workers.
 
-    reference = champion.fetch(version)
-    return load_model(reference.weights, reference.card, reference.sha256, config.device)
+    Those compute with one thread each, so that what is judged does not depend on the number
+    of cores. One of them is asked for the device: only to use a GPU does this process need torch.
+    """
+    pool = frame_pool(JUDGING)
+    [(_, device)] = pool.map(partial(judging_device, champion=champion), [config.device])
+    if isinstance(device, WorkerDiedError):
+        raise device
+    work = partial(judge, champion=champion, config=config.model_copy(update={"device": device}))
+    if device == "cuda":
+        return map(partial(work, bench=bench), todo)
+    return compute(work, todo, bench, pool)
 
 
 @dg.op(

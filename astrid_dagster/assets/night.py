@@ -9,6 +9,7 @@ import html
 import math
 import statistics
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,13 +31,14 @@ from astrid_dagster.io_managers.values import StoredFile, StoredObject
 from astrid_dagster.resources import RunLedger, StoreResource
 from dbschema.models import Base
 
-_PROGRESS_EVERY = 10
+_PROGRESS_EVERY_S = 15.0
 _TABLE_ROWS_MOST = 50
-_PRELOAD = tuple(
+IMAGING = tuple(
     f"astrid_core.stages.{stage}"
     for stage in ("preprocess", "reference", "difference", "candidates", "forced")
 )
-"""Imported once by the server that all pools of a run fork their workers from."""
+JUDGING = ("astrid_core.stages.detect", "astrid_core.detection.scoring")
+"""Modules that workers share, torch among the latter's."""
 
 
 Rows = list[dict[str, Any]]
@@ -114,6 +116,24 @@ def open_bench(store: StoreResource) -> Iterator[Bench]:
         yield Bench(store.open(), Path(folder), settings.max_frame_mpix)
 
 
+class Progress:
+    """Says how far a step is, now and then: small frames are no flood, large ones no silence."""
+
+    def __init__(self, log: dg.DagsterLogManager, total: int | None, what: str = "frames") -> None:
+        self._log = log
+        self._total = total
+        self._what = what
+        self._next = time.monotonic() + _PROGRESS_EVERY_S
+
+    def report(self, done: int) -> None:
+        """Say that so many are done, if it is time or they are all."""
+        now = time.monotonic()
+        if now < self._next and done != self._total:
+            return
+        self._next = now + _PROGRESS_EVERY_S
+        self._log.info(f"{done} of {'?' if self._total is None else self._total} {self._what}")
+
+
 class NightStream:
     """Outcomes of a step, passed on as they come; rows are kept, pixels are not."""
 
@@ -125,7 +145,7 @@ class NightStream:
     ) -> None:
         self._context = context
         self._outcomes = outcomes
-        self._total = total
+        self._progress = Progress(context.log, total)
         self.rows: list[Row] = []
         self.children: list[Row] = []
 
@@ -150,23 +170,30 @@ class NightStream:
             log.warning(f"{outcome.row['error_type']}: {outcome.row['error_message']}")
         for note in outcome.notes:
             log.info(note)
-        done = len(self.rows)
-        if done % _PROGRESS_EVERY == 0 or done == self._total:
-            log.info(f"{done} of {self._total if self._total is not None else '?'} frames")
+        self._progress.report(len(self.rows))
 
 
-def frame_pool() -> FramePool:
-    """The worker processes of this machine, which have the stages imported."""
-    return FramePool(get_settings().workers, _PRELOAD)
+def frame_pool(stages: tuple[str, ...] = IMAGING) -> FramePool:
+    """The worker processes of this machine, which have some stages imported.
+
+    A process has one server that all its workers are forked from: where all steps of a run are
+    one process's, it imports for all of them.
+    """
+    settings = get_settings()
+    is_shared = settings.executor == "in_process"
+    return FramePool(settings.workers, IMAGING + JUDGING if is_shared else stages)
 
 
 def compute(
-    stage: Callable[..., Outcome], tasks: Sequence[SomeTask], bench: Bench
+    stage: Callable[..., Outcome],
+    tasks: Sequence[SomeTask],
+    bench: Bench,
+    pool: FramePool | None = None,
 ) -> Iterator[Outcome]:
     """Run a stage's tasks in the worker pool, in order."""
     # The core's own function travels to the workers: one of this package would bring Dagster.
     work = partial(stage, bench=bench)
-    for task, result in frame_pool().map(work, tasks):
+    for task, result in (pool or frame_pool()).map(work, tasks):
         if isinstance(result, WorkerDiedError):
             yield Outcome(failure_row(task.row, result))
         else:

@@ -22,7 +22,14 @@ from astrid_core.training.pictures import dataset_png, samples_png
 from astrid_core.training.quality import ANOMALY_RATIO, MIN_IMAGE_QUALITY
 from astrid_core.training.request import COLLECTION_OP, CollectionRequest
 from astrid_dagster import tags
-from astrid_dagster.assets.night import fits_out, inline_picture, open_bench, schema_of, table_out
+from astrid_dagster.assets.night import (
+    Progress,
+    fits_out,
+    inline_picture,
+    open_bench,
+    schema_of,
+    table_out,
+)
 from astrid_dagster.io_managers.values import Derived, DerivedRows, StoredFile, TableRows
 from astrid_dagster.partitions import configured_surveys, dataset_partitions
 from astrid_dagster.resources import StoreResource, TrainingLedger
@@ -34,7 +41,6 @@ _IMAGE_CHECK = "images_good_enough"
 _LABEL_CHECK = "labels_consistent"
 _LEAK_CHECK = "nothing_leaks"
 _MIN_CONSISTENCY = 0.8
-_PROGRESS_EVERY = 10
 
 
 class CollectionConfig(dg.Config):
@@ -136,12 +142,9 @@ def collect_training_data(
         ) from error
     context.log.info(f"{plan.n_samples} samples on {len(plan.tasks)} frames")
 
-    def report(done: int, total: int) -> None:
-        if done % _PROGRESS_EVERY == 0 or done == total:
-            context.log.info(f"{done} of {total} frames cut")
-
+    progress = Progress(context.log, len(plan.tasks), "frames cut")
     with open_bench(store) as bench:
-        collection = Collection(plan, bench, get_settings().workers, report)
+        collection = Collection(plan, bench, get_settings().workers, progress.report)
         yield dg.Output(
             (StoredFile(s.key, s.path, s.sha256, s.is_scratch) for s in collection.files()),
             "training_samples",

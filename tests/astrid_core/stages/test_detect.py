@@ -2,17 +2,19 @@
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
+from uuid import UUID
 
 import numpy as np
 import pytest
 
 from astrid_core.detection.card import read_card
 from astrid_core.detection.config import DetectionConfig
-from astrid_core.detection.registry import shipped
-from astrid_core.detection.unet import RealBogusModel, load_model
+from astrid_core.detection.registry import ChampionRef, shipped
 from astrid_core.extraction.config import ExtractionConfig
 from astrid_core.extraction.cutouts import cut_triplets, cutout_sha256, read_cutouts
 from astrid_core.extraction.extract import extract_candidates
+from astrid_core.parallel import FramePool
 from astrid_core.simulation.pair import PairConfig
 from astrid_core.stages.bench import Bench
 from astrid_core.stages.detect import DetectionTask, judge, plan_detection
@@ -24,10 +26,10 @@ MODEL = rows.model_row()
 
 
 @pytest.fixture(scope="module")
-def model() -> RealBogusModel:
-    weights, card = shipped()
-    read = read_card(card)
-    return load_model(weights, read, read.sha256, "cpu")
+def model() -> ChampionRef:
+    weights, path = shipped()
+    card = read_card(path)
+    return ChampionRef(card.name, "1", card.sha256, weights, card, UUID(int=0), None)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,10 @@ def task(pair: Pair, bench: Bench) -> DetectionTask:
 
 
 def test_every_detection_has_its_cutout(
-    model: RealBogusModel, pair: Pair, bench: Bench, task: DetectionTask
+    model: ChampionRef, pair: Pair, bench: Bench, task: DetectionTask
 ) -> None:
     science, difference = pair
-    outcome = judge(task, model, bench, CONFIG)
+    outcome = judge(task, bench, model, CONFIG)
     assert not outcome.has_failed, outcome.row["error_message"]
     places = ("cutout_path", "cutout_index", "cutout_sha256")
     candidates = {one.id: tuple(getattr(one, name) for name in places) for one in task.candidates}
@@ -85,23 +87,52 @@ def test_every_detection_has_its_cutout(
             index,
             cutout_sha256(stack[index]),
         )
-    again = judge(task, model, bench, CONFIG)
+    again = judge(task, bench, model, CONFIG)
     assert (again.children, again.staged) == (outcome.children, staged)
 
 
 def test_without_components_there_is_no_object(
-    model: RealBogusModel, bench: Bench, task: DetectionTask
+    model: ChampionRef, bench: Bench, task: DetectionTask
 ) -> None:
-    outcome = judge(task, model, bench, CONFIG.model_copy(update={"max_components": 0}))
+    outcome = judge(task, bench, model, CONFIG.model_copy(update={"max_components": 0}))
     assert len(outcome.children) == outcome.row["n_detections"] == len(task.candidates)
     assert outcome.staged is None
     assert outcome.row.get("cutout_path") is None
 
 
 def test_an_image_that_is_gone_is_a_failed_run_of_its_own(
-    model: RealBogusModel, bench: Bench, task: DetectionTask
+    model: ChampionRef, bench: Bench, task: DetectionTask
 ) -> None:
     lost = replace(task, difference=("difference_images/lost.fits", "0" * 64))
-    outcome = judge(lost, model, bench, CONFIG)
+    outcome = judge(lost, bench, model, CONFIG)
     assert (outcome.row["status"], outcome.row["error_type"]) == ("failed", "ObjectMissingError")
     assert (outcome.staged, outcome.children) == (None, ())
+
+
+def test_what_is_judged_does_not_depend_on_the_number_of_workers(
+    model: ChampionRef, bench: Bench, task: DetectionTask
+) -> None:
+    work = partial(judge, bench=bench, champion=model, config=CONFIG)
+    tasks = [replace(task, cutout_key=f"component_cutouts/{number}.fits") for number in range(4)]
+    alone, shared = (
+        [outcome for _, outcome in FramePool(workers).map(work, tasks)] for workers in (1, 2)
+    )
+    assert not any(outcome.has_failed for outcome in alone)
+    assert [one.children for one in shared] == [one.children for one in alone]
+
+
+def test_workers_judge_with_one_thread_each() -> None:
+    assert [n for _, n in FramePool(2).map(threads_of_torch, range(4))] == [1] * 4
+
+
+def threads_of_torch(_: int) -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_weights_that_are_not_the_champions_are_never_used(
+    model: ChampionRef, bench: Bench, task: DetectionTask
+) -> None:
+    outcome = judge(task, bench, replace(model, sha256="0" * 64), CONFIG)
+    assert (outcome.row["status"], outcome.row["error_type"]) == ("failed", "ModelIntegrityError")
