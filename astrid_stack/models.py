@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection, Engine, select
 
+from astrid_core.detection.config import DeviceChoice
 from astrid_core.settings import Settings, get_settings
 from astrid_core.training.config import TRAINING_JOB, TRAINING_PARTITIONS, TrainingConfig
 from astrid_stack.console import bars, errors_shown, out, say
@@ -76,9 +77,7 @@ def train(
         Literal["champion", "scratch"], typer.Option(help="Weights to begin with.")
     ] = "champion",
     seed: Annotated[int, typer.Option(min=0, help="Of weights and augmentation.")] = 0,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")
-    ] = "auto",
+    device: Annotated[DeviceChoice, typer.Option(help="Where to train.")] = "auto",
     re_detect: Annotated[
         bool,
         typer.Option("--re-detect", help="After a promotion judge the dataset's nights anew."),

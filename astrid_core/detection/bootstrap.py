@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import platform
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ import typer
 from astrid_core.detection.assess import assess, calibrate_model, uncalibrated
 from astrid_core.detection.bootstrap_data import FIRST_SEED, SKIES, generate
 from astrid_core.detection.card import Architecture, ModelCard, write_card
-from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
+from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig, DeviceChoice
 from astrid_core.detection.fit import FitConfig, train
 from astrid_core.detection.registry import shipped
 from astrid_core.detection.shards import Shard, read_shards
@@ -44,7 +44,7 @@ Shards = Annotated[Path, typer.Option(help="Folder of the shards.")]
 Output = Annotated[Path, typer.Option(help="Folder that weights and card are written to.")]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0 works in this one.")]
 Steps = Annotated[int, typer.Option(min=1, help="Training steps.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")]
+Device = Annotated[DeviceChoice, typer.Option(help="Where to train.")]
 
 _SHARDS = Path(".shards")
 _WEIGHTS = shipped()[0].parent

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+"""Where a network computes; auto takes CUDA when there is one."""
+
 DETECTION_VERSION = "5"
 """Enters the id of every model run: raise it when the same inputs may score differently."""
 
@@ -16,13 +19,16 @@ class DetectionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: Literal["auto", "cpu", "cuda"] = Field(
+    device: DeviceChoice = Field(
         default="auto",
         exclude=True,  # where it was computed is not part of a run's identity
         description="Where the U-Net runs; auto takes CUDA when there is one.",
     )
     batch_size: int = Field(
-        default=64, ge=1, le=4096, description="Windows per forward pass; sets peak memory."
+        default=64,
+        ge=1,
+        le=4096,
+        description="Windows per forward pass; sets peak memory of each that judges.",
     )
     component_min_scorr: float = Field(
         default=4.0,

@@ -8,7 +8,6 @@ force (``registry``).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from astrid_core.detection.card import CHANNELS, RETRAIN, Architecture, ModelCard, verify_weights
+from astrid_core.detection.config import DeviceChoice
 from astrid_core.detection.network import UNet
 from astrid_core.errors import ModelIntegrityError, ModelUnavailableError
 from astrid_core.identity import sha256_file
@@ -69,7 +69,7 @@ def build_network(architecture: Architecture) -> UNet:
     return UNet(len(CHANNELS), architecture.features, architecture.groups)
 
 
-def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+def choose_device(wanted: DeviceChoice) -> torch.device:
     """Device for a setting.
 
     Raises
@@ -92,7 +92,7 @@ def load_model(
     weights: Path,
     card: ModelCard,
     sha256: str,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: DeviceChoice = "auto",
 ) -> RealBogusModel:
     """Load weights after proving that they are the ones meant.
 

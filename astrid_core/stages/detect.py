@@ -6,10 +6,10 @@ Every detection has a cutout: a candidate's is the candidate's own, a component'
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
+from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig, DeviceChoice
 from astrid_core.differencing.difference import DifferenceImage
 from astrid_core.identity import component_id, config_digest, detection_id, object_key, run_id
 from astrid_core.sky import healpix_index, sky_position
@@ -121,9 +121,7 @@ def _judged_candidate(row: Row) -> JudgedCandidate:
 
 
 @lru_cache(maxsize=1)
-def load_champion(
-    champion: "ChampionRef", device: Literal["auto", "cpu", "cuda"]
-) -> "RealBogusModel":
+def load_champion(champion: "ChampionRef", device: DeviceChoice) -> "RealBogusModel":
     """The champion's network, loaded once by every process that judges.
 
     Raises
@@ -137,8 +135,10 @@ def load_champion(
     return load_model(champion.weights, champion.card, champion.sha256, device)
 
 
-def judging_device(wanted: Literal["auto", "cpu", "cuda"], champion: "ChampionRef") -> str:
-    """Type of the device that a process judges on; on a CPU the champion is loaded by then.
+def judging_device(wanted: DeviceChoice, champion: "ChampionRef") -> DeviceChoice:
+    """Type of the device to judge on: that a process looks, which need not be one that judges.
+
+    On a CPU the champion is loaded too: weights that do not fit fail the step, not every frame.
 
     Raises
     ------
@@ -147,10 +147,10 @@ def judging_device(wanted: Literal["auto", "cpu", "cuda"], champion: "ChampionRe
     """
     from astrid_core.detection.unet import choose_device  # torch: see load_champion
 
-    device = choose_device(wanted).type
-    if device == "cpu":
-        load_champion(champion, "cpu")
-    return device
+    if choose_device(wanted).type == "cuda":
+        return "cuda"
+    load_champion(champion, "cpu")
+    return "cpu"
 
 
 def judge(

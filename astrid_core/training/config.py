@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from astrid_core.detection.config import DeviceChoice
+
 TRAINING_VERSION = "1"
 """Version of the code that trains: raise it when the same configuration may learn otherwise."""
 
@@ -50,7 +52,7 @@ class TrainingConfig(BaseModel):
     checkpoint_every: int = Field(
         default=100, ge=1, le=100_000, description="Steps between checkpoints to resume from."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
+    device: DeviceChoice = Field(
         default="auto", description="Where to train; auto takes CUDA when there is one."
     )
     mixed_precision: bool = Field(

@@ -19,7 +19,13 @@ from astrid_core.detection.config import DETECTION_VERSION, DetectionConfig
 from astrid_core.detection.registry import ChampionRef
 from astrid_core.errors import WorkerDiedError
 from astrid_core.stages.bench import Bench
-from astrid_core.stages.detect import DetectionTask, judge, judging_device, plan_detection
+from astrid_core.stages.detect import (
+    DetectionTask,
+    judge,
+    judging_device,
+    load_champion,
+    plan_detection,
+)
 from astrid_core.stages.outcome import Outcome
 from astrid_dagster import tags
 from astrid_dagster.assets.night import (
@@ -117,6 +123,7 @@ def judged(
         raise device
     work = partial(judge, champion=champion, config=config.model_copy(update={"device": device}))
     if device == "cuda":
+        load_champion(champion, device)  # weights that do not fit fail the step, not every frame
         return map(partial(work, bench=bench), todo)
     return compute(work, todo, bench, pool)
 

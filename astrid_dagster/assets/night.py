@@ -37,8 +37,9 @@ IMAGING = tuple(
     f"astrid_core.stages.{stage}"
     for stage in ("preprocess", "reference", "difference", "candidates", "forced")
 )
+"""Modules that workers of these stages share."""
 JUDGING = ("astrid_core.stages.detect", "astrid_core.detection.scoring")
-"""Modules that workers share, torch among the latter's."""
+"""Those that workers which judge share, torch among them."""
 
 
 Rows = list[dict[str, Any]]

@@ -26,7 +26,7 @@ MODEL = rows.model_row()
 
 
 @pytest.fixture(scope="module")
-def model() -> ChampionRef:
+def champion() -> ChampionRef:
     weights, path = shipped()
     card = read_card(path)
     return ChampionRef(card.name, "1", card.sha256, weights, card, UUID(int=0), None)
@@ -58,10 +58,10 @@ def task(pair: Pair, bench: Bench) -> DetectionTask:
 
 
 def test_every_detection_has_its_cutout(
-    model: ChampionRef, pair: Pair, bench: Bench, task: DetectionTask
+    champion: ChampionRef, pair: Pair, bench: Bench, task: DetectionTask
 ) -> None:
     science, difference = pair
-    outcome = judge(task, bench, model, CONFIG)
+    outcome = judge(task, bench, champion, CONFIG)
     assert not outcome.has_failed, outcome.row["error_message"]
     places = ("cutout_path", "cutout_index", "cutout_sha256")
     candidates = {one.id: tuple(getattr(one, name) for name in places) for one in task.candidates}
@@ -87,32 +87,32 @@ def test_every_detection_has_its_cutout(
             index,
             cutout_sha256(stack[index]),
         )
-    again = judge(task, bench, model, CONFIG)
+    again = judge(task, bench, champion, CONFIG)
     assert (again.children, again.staged) == (outcome.children, staged)
 
 
 def test_without_components_there_is_no_object(
-    model: ChampionRef, bench: Bench, task: DetectionTask
+    champion: ChampionRef, bench: Bench, task: DetectionTask
 ) -> None:
-    outcome = judge(task, bench, model, CONFIG.model_copy(update={"max_components": 0}))
+    outcome = judge(task, bench, champion, CONFIG.model_copy(update={"max_components": 0}))
     assert len(outcome.children) == outcome.row["n_detections"] == len(task.candidates)
     assert outcome.staged is None
     assert outcome.row.get("cutout_path") is None
 
 
 def test_an_image_that_is_gone_is_a_failed_run_of_its_own(
-    model: ChampionRef, bench: Bench, task: DetectionTask
+    champion: ChampionRef, bench: Bench, task: DetectionTask
 ) -> None:
     lost = replace(task, difference=("difference_images/lost.fits", "0" * 64))
-    outcome = judge(lost, bench, model, CONFIG)
+    outcome = judge(lost, bench, champion, CONFIG)
     assert (outcome.row["status"], outcome.row["error_type"]) == ("failed", "ObjectMissingError")
     assert (outcome.staged, outcome.children) == (None, ())
 
 
 def test_what_is_judged_does_not_depend_on_the_number_of_workers(
-    model: ChampionRef, bench: Bench, task: DetectionTask
+    champion: ChampionRef, bench: Bench, task: DetectionTask
 ) -> None:
-    work = partial(judge, bench=bench, champion=model, config=CONFIG)
+    work = partial(judge, bench=bench, champion=champion, config=CONFIG)
     tasks = [replace(task, cutout_key=f"component_cutouts/{number}.fits") for number in range(4)]
     alone, shared = (
         [outcome for _, outcome in FramePool(workers).map(work, tasks)] for workers in (1, 2)
@@ -132,7 +132,7 @@ def threads_of_torch(_: int) -> int:
 
 
 def test_weights_that_are_not_the_champions_are_never_used(
-    model: ChampionRef, bench: Bench, task: DetectionTask
+    champion: ChampionRef, bench: Bench, task: DetectionTask
 ) -> None:
-    outcome = judge(task, bench, replace(model, sha256="0" * 64), CONFIG)
+    outcome = judge(task, bench, replace(champion, sha256="0" * 64), CONFIG)
     assert (outcome.row["status"], outcome.row["error_type"]) == ("failed", "ModelIntegrityError")
